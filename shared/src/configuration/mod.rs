@@ -1,0 +1,264 @@
+//! `stormhook.toml`: what it may say, read into types that hold no mistake. The command line and the
+//! environment come on top of it, in the programs.
+
+mod api_key;
+mod project;
+mod secret;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use url::Url;
+
+pub use api_key::{ApiKey, ProjectScope, Role};
+pub use project::{PlatformConfiguration, ProjectConfiguration, RancherConfiguration};
+pub use secret::{Secret, read_secret};
+
+use crate::domain::ids::ProjectId;
+
+/// What `stormhook.toml` says. Whatever it leaves out is `None` or empty.
+#[derive(Debug, Clone, Default)]
+pub struct Configuration {
+    /// Where the ingress listens.
+    pub listen: Option<SocketAddr>,
+    /// Where `worker` and `up` keep their data.
+    pub data_dir: Option<PathBuf>,
+    /// What carries triggers, ledger and receivers.
+    pub backbone: Option<BackboneChoice>,
+    /// The file with the deployment's secret.
+    pub secret_file: Option<PathBuf>,
+    /// What trigger URLs begin with.
+    pub public_url: Option<Url>,
+    /// Who may manage.
+    pub api_keys: Vec<ApiKey>,
+    /// The platform connections.
+    pub projects: BTreeMap<ProjectId, ProjectConfiguration>,
+}
+
+/// What carries triggers, ledger and receivers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackboneChoice {
+    /// A database in this process.
+    Embedded,
+    /// NATS JetStream at these addresses.
+    Nats(String),
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigurationError {
+    /// A file cannot be read.
+    #[error("read {path}: {source}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no TOML, or says something unknown.
+    #[error("{path}: {reason}")]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// Where and what.
+        reason: String,
+    },
+    /// A value cannot be used.
+    #[error("{path}: {key}: {reason}")]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// Which value.
+        key: String,
+        /// What is wrong with it and what would be right.
+        reason: String,
+    },
+}
+
+impl std::str::FromStr for BackboneChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "embedded" => Ok(Self::Embedded),
+            _ if text.starts_with("nats://") || text.starts_with("tls://") => {
+                Ok(Self::Nats(text.to_owned()))
+            }
+            _ => Err(format!(
+                "{text:?} is no backbone: write \"embedded\" or nats://host:4222"
+            )),
+        }
+    }
+}
+
+impl Configuration {
+    /// Reads `path`. Relative paths in it are relative to its folder.
+    pub fn read(path: &Path) -> Result<Self, ConfigurationError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigurationError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })?;
+        let file: File = toml::from_str(&text).map_err(|error| ConfigurationError::Malformed {
+            path: path.to_owned(),
+            reason: one_line(&text, &error),
+        })?;
+        file.check(&Border { path })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<String>,
+    data_dir: Option<PathBuf>,
+    backbone: Option<String>,
+    secret_file: Option<PathBuf>,
+    public_url: Option<String>,
+    #[serde(default)]
+    api_keys: Vec<api_key::ApiKeyFile>,
+    #[serde(default)]
+    projects: BTreeMap<String, project::ProjectFile>,
+}
+
+impl File {
+    fn check(self, border: &Border<'_>) -> Result<Configuration, ConfigurationError> {
+        Ok(Configuration {
+            listen: border.parse("listen", self.listen, "an address like 0.0.0.0:8085")?,
+            data_dir: self.data_dir.map(|path| border.path(&path)),
+            backbone: border.parse("backbone", self.backbone, "\"embedded\" or nats://host:4222")?,
+            secret_file: self.secret_file.map(|path| border.path(&path)),
+            public_url: border.parse("public_url", self.public_url, "a URL like https://hooks.example.org")?,
+            api_keys: self
+                .api_keys
+                .into_iter()
+                .enumerate()
+                .map(|(index, key)| key.check(border, index))
+                .collect::<Result<_, _>>()?,
+            projects: self
+                .projects
+                .into_iter()
+                .map(|(id, project)| {
+                    let key = format!("projects.{id}");
+                    let id = id.parse().map_err(|error| border.invalid(&key, error))?;
+                    Ok((id, project.check(border, &key)?))
+                })
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Where values of the file become types: knows the file, so that errors can name it and paths start from it.
+struct Border<'a> {
+    path: &'a Path,
+}
+
+impl Border<'_> {
+    fn invalid(&self, key: &str, reason: impl std::fmt::Display) -> ConfigurationError {
+        ConfigurationError::Invalid {
+            path: self.path.to_owned(),
+            key: key.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+
+    fn path(&self, path: &Path) -> PathBuf {
+        self.path
+            .parent()
+            .map_or_else(|| path.to_owned(), |folder| folder.join(path))
+    }
+
+    fn parse<T: std::str::FromStr>(
+        &self,
+        key: &str,
+        text: Option<String>,
+        expected: &str,
+    ) -> Result<Option<T>, ConfigurationError> {
+        text.map(|text| {
+            text.parse()
+                .map_err(|_| self.invalid(key, format!("{text:?} is not {expected}")))
+        })
+        .transpose()
+    }
+}
+
+/// The parser's report in one line: where and what.
+fn one_line(text: &str, error: &toml::de::Error) -> String {
+    let line = error
+        .span()
+        .map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+    let what = error.message().replace('\n', ", ");
+    match line {
+        Some(line) => format!("line {line}: {what}"),
+        None => what,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Configuration, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stormhook.toml");
+        std::fs::write(&path, text).unwrap();
+        std::fs::write(folder.path().join("key"), "s3cret\n").unwrap();
+        Configuration::read(&path).map_err(|error| error.to_string())
+    }
+
+    const COMPLETE: &str = r#"
+        listen = "0.0.0.0:8085"
+        data_dir = "data"
+        backbone = "nats://user:pw@a:4222,b:4222"
+        public_url = "https://hooks.example.org"
+
+        [[api_keys]]
+        access_key = "admin"
+        secret_sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+        role = "admin"
+        projects = ["*"]
+
+        [projects.1a5]
+        name = "Default"
+        platform = "rancher"
+        url = "https://rancher.example.org/v2-beta"
+        access_key = "key"
+        secret_key_file = "key"
+        max_in_flight = 16
+    "#;
+
+    #[test]
+    fn a_complete_file_is_understood() {
+        let configuration = read(COMPLETE).unwrap();
+        assert!(configuration.data_dir.unwrap().ends_with("data"));
+        let project = &configuration.projects[&"1a5".parse().unwrap()];
+        let PlatformConfiguration::Rancher(rancher) = &project.platform;
+        assert_eq!(rancher.secret_key.as_ref().unwrap().expose(), "s3cret");
+        assert_eq!(configuration.api_keys[0].projects, ProjectScope::All);
+    }
+
+    #[test]
+    fn each_mistake_is_named_with_its_place() {
+        for (wrong, says) in [
+            ("lisen = \"x\"", "lisen"),
+            ("listen = \"here\"", "listen: \"here\" is not an address"),
+            ("backbone = \"kafka\"", "backbone"),
+            ("listen = ", "line 1"),
+            ("[projects.1a5]\nplatform = \"rancher\"", "projects.1a5.url"),
+            ("[projects.1a5]\nplatform = \"mesos\"\nurl = \"http://a\"", "mesos"),
+            ("[projects.1a5]\nplatform = \"rancher\"\nurl = \"http://a\"\nulr = 1", "ulr"),
+            ("[projects.\"a/b\"]\nplatform = \"rancher\"\nurl = \"http://a\"", "a/b"),
+            (
+                "[projects.1a5]\nplatform = \"rancher\"\nurl = \"http://a\"\naccess_key = \"k\"\nsecret_key_file = \"missing\"",
+                "missing",
+            ),
+            ("[[api_keys]]\naccess_key = \"a\"\nsecret_sha256 = \"zz\"\nrole = \"admin\"\nprojects = [\"*\"]", "secret_sha256"),
+            ("[[api_keys]]\naccess_key = \"a\"\nsecret_sha256 = \"zz\"\nrole = \"root\"\nprojects = [\"*\"]", "root"),
+        ] {
+            let error = read(wrong).unwrap_err();
+            assert!(error.contains(says), "{wrong}: {error}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Recognises Alertmanager notifications (webhook format version "4") in a trigger's body.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::domain::trigger::Trigger;
+
+/// What a decision needs of an Alertmanager notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notification {
+    /// All alerts of its group have ended.
+    pub is_resolved: bool,
+    /// It tells nothing new, but was sent again because the repeat interval passed.
+    pub is_repeat: bool,
+}
+
+impl Notification {
+    /// The notification in `trigger`'s body, if it is one.
+    pub fn in_trigger(trigger: &Trigger) -> Option<Self> {
+        // Most bodies are short texts or nothing at all; parsing is only for what may be an object.
+        if !trigger.body.trim_ascii_start().starts_with(b"{") {
+            return None;
+        }
+        Self::in_body(&serde_json::from_slice(&trigger.body).ok()?)
+    }
+
+    /// The notification that `body` is, if it is one.
+    pub fn in_body(body: &Value) -> Option<Self> {
+        if body.get("version")?.as_str()? != "4" || !body.get("alerts")?.is_array() {
+            return None;
+        }
+        let status = body.get("status")?.as_str()?;
+        let reason = body
+            .get("notification_reason")
+            .or_else(|| body.get("notificationReason"))
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        Some(Self {
+            is_resolved: status == "resolved",
+            is_repeat: reason.to_ascii_lowercase().contains("repeat"),
+        })
+    }
+}
+
+/// The idempotency key that identifies a notification whichever Alertmanager sent it: receiver, groupKey, the
+/// sorted (fingerprint, status, startsAt) of its alerts, and the reason. None if `body` is no notification.
+pub fn dedupe_key(body: &Value) -> Option<String> {
+    Notification::in_body(body)?;
+    let text = |value: &Value, field: &str| {
+        value
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let mut alerts: Vec<_> = body
+        .get("alerts")?
+        .as_array()?
+        .iter()
+        .map(|alert| {
+            (
+                text(alert, "fingerprint"),
+                text(alert, "status"),
+                text(alert, "startsAt"),
+            )
+        })
+        .collect();
+    alerts.sort();
+    let identity = (
+        text(body, "receiver"),
+        text(body, "groupKey"),
+        alerts,
+        text(body, "notification_reason"),
+    );
+    let digest = Sha256::digest(serde_json::to_vec(&identity).ok()?);
+    Some(format!("alert:{}", hex::encode(digest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn notification(alerts: &Value) -> Value {
+        json!({"version": "4", "status": "firing", "receiver": "up", "groupKey": "{}:{}", "alerts": alerts})
+    }
+
+    #[test]
+    fn only_version_4_with_alerts_is_a_notification() {
+        assert!(Notification::in_body(&notification(&json!([]))).is_some());
+        for other in [
+            json!({}),
+            json!({"version": 4, "status": "firing", "alerts": []}),
+            json!({"version": "4", "status": "firing"}),
+        ] {
+            assert_eq!(Notification::in_body(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_alerts_does_not_change_the_key() {
+        let one = json!({"fingerprint": "a", "status": "firing", "startsAt": "2026-01-01T00:00:00Z"});
+        let two = json!({"fingerprint": "b", "status": "firing", "startsAt": "2026-01-01T00:00:00Z"});
+        let key = |alerts| dedupe_key(&notification(&alerts)).unwrap();
+        assert_eq!(key(json!([one, two])), key(json!([two, one])));
+        assert_ne!(key(json!([one, two])), key(json!([one])));
+        assert_eq!(dedupe_key(&json!({"a": 1})), None);
+    }
+}

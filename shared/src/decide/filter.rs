@@ -1,0 +1,98 @@
+//! The `filter` option: conditions on a trigger's JSON body.
+
+use globset::GlobBuilder;
+use serde_json::Value;
+
+use crate::domain::receiver::{Condition, Test};
+
+/// A pattern that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{pattern:?} is no valid pattern: {reason}")]
+pub struct InvalidGlob {
+    pattern: String,
+    reason: String,
+}
+
+/// Checks a `glob` pattern when a receiver is created.
+pub fn check_glob(pattern: &str) -> Result<(), InvalidGlob> {
+    matcher(pattern).map(|_| ()).map_err(|error| InvalidGlob {
+        pattern: pattern.to_owned(),
+        reason: error.kind().to_string(),
+    })
+}
+
+/// The sentence that says which condition `body` does not meet; `None` if it meets all.
+pub(super) fn mismatch(conditions: &[Condition], body: &[u8]) -> Option<String> {
+    if conditions.is_empty() {
+        return None;
+    }
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        return Some("the body is not JSON, so the filter cannot match it".to_owned());
+    };
+    conditions.iter().find_map(|condition| {
+        let pointer = &condition.pointer;
+        let Some(found) = body.pointer(pointer) else {
+            return Some(format!("the filter needs {pointer}, which the body does not have"));
+        };
+        let (is_met, wanted) = match &condition.test {
+            Test::Equals(value) => (found == value, value.to_string()),
+            Test::In(values) => (
+                values.contains(found),
+                format!("one of {}", Value::from(values.clone())),
+            ),
+            Test::Glob(pattern) => (
+                found.as_str().is_some_and(|text| {
+                    matcher(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(text))
+                }),
+                format!("a text like {pattern:?}"),
+            ),
+        };
+        (!is_met).then(|| {
+            let found: String = found.to_string().chars().take(100).collect();
+            format!("the filter wants {pointer} to be {wanted}, but it is {found}")
+        })
+    })
+}
+
+/// `*` matches any text, "/" included: tags and names are no paths.
+fn matcher(pattern: &str) -> Result<globset::Glob, globset::Error> {
+    GlobBuilder::new(pattern).literal_separator(false).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn condition(test: &Value) -> Condition {
+        serde_json::from_value(test.clone()).unwrap()
+    }
+
+    #[test]
+    fn conditions_compare_whole_values() {
+        let body = br#"{"a": {"b": "v1.2"}, "n": 3}"#;
+        for (test, matches) in [
+            (json!({"pointer": "/a/b", "equals": "v1.2"}), true),
+            (json!({"pointer": "/a/b", "equals": "v1"}), false),
+            (json!({"pointer": "/n", "equals": 3}), true),
+            (json!({"pointer": "/n", "equals": "3"}), false),
+            (json!({"pointer": "/n", "in": [1, 3]}), true),
+            (json!({"pointer": "/a/b", "glob": "v1.*"}), true),
+            (json!({"pointer": "/a/b", "glob": "v2*"}), false),
+            (json!({"pointer": "/n", "glob": "*"}), false),
+            (json!({"pointer": "/missing", "glob": "*"}), false),
+        ] {
+            let why = mismatch(&[condition(&test)], body);
+            assert_eq!(why.is_none(), matches, "{test}: {why:?}");
+        }
+        assert!(mismatch(&[condition(&json!({"pointer": "", "equals": {}}))], b"text").is_some());
+        assert_eq!(mismatch(&[], b"text"), None);
+    }
+
+    #[test]
+    fn a_pattern_that_cannot_be_used_is_named() {
+        let error = check_glob("v[").unwrap_err().to_string();
+        assert!(error.contains("v["), "{error}");
+        assert!(check_glob("v*").is_ok());
+    }
+}

@@ -1,0 +1,305 @@
+//! Entries of the ledger: plans and what became of them, per group, and the group's state after each.
+//! How a state evolves is pure and stands here, so that replaying a ledger gives the same state.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::group::GroupKey;
+use super::ids::{ReceiverId, Revision, Sequence};
+use super::outcome::{Code, Outcome, Status, TriggerFacts, Verdict};
+use super::receiver::Options;
+use super::time::Timestamp;
+
+/// One entry of the ledger with the state that it leaves its group in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Whose entry it is.
+    pub group: GroupKey,
+    /// What happened.
+    pub entry: Entry,
+    /// The group's state after it. A group's last record is all that its next owner needs.
+    pub state: GroupState,
+}
+
+/// What can happen to a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Entry {
+    /// An action was decided on and is about to be performed.
+    Planned(Plan),
+    /// The open plan came to its end, and with it every trigger in it.
+    Performed {
+        /// The plan's place in the ledger.
+        plan: Revision,
+        /// How it ended.
+        performance: Performance,
+    },
+    /// The open plan was not performed, for certain; its triggers are decided anew.
+    Abandoned {
+        /// The plan's place in the ledger.
+        plan: Revision,
+        /// Why.
+        reason: String,
+    },
+    /// Triggers that needed no action, or whose action was never planned.
+    Settled {
+        /// One for each, in the order of the log.
+        outcomes: Vec<Draft>,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// An action with an absolute goal, written down before it is performed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// What to do.
+    pub action: Action,
+    /// The triggers that it does it for, and those decided along with them, in the order of the log.
+    pub drafts: Vec<Draft>,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// Until when it is retried.
+    pub deadline: Timestamp,
+    /// What somebody else had changed since the group's last action, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+}
+
+/// The platform's state differs from what the group's last action left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// What the last action left.
+    pub left: u32,
+    /// What is there.
+    pub found: u32,
+}
+
+/// A change of a platform with the state that it starts from and the state that it leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Action {
+    /// Give a service another desired scale.
+    #[serde(rename_all = "camelCase")]
+    ScaleService {
+        /// The platform's id of it.
+        service_id: String,
+        /// Its name, for people.
+        name: String,
+        /// The scale that it was decided from.
+        from: u32,
+        /// The goal.
+        to: u32,
+        /// The platform's version of what was read, where it has versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+    },
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ScaleService { name, from, to, .. } => {
+                write!(f, "{name} was to be scaled from {from} to {to}")
+            }
+        }
+    }
+}
+
+/// A verdict on a trigger before its action is known to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Draft {
+    /// Which trigger.
+    pub trigger: TriggerFacts,
+    /// The receiver's revision that it was decided under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receiver_revision: Option<u64>,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// Whether the verdict supposes that the action is done: it is the action's, or was decided from where
+    /// the action leads.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub supposes_action: bool,
+}
+
+/// How a plan ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Performance {
+    /// What went wrong, if anything did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Verdict>,
+    /// How often the platform was asked to perform it.
+    pub attempts: u32,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+/// What a group must remember to decide its next trigger.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupState {
+    /// Every trigger of the group up to here has its outcome.
+    pub settled: Sequence,
+    /// When the group's last action was performed, by any receiver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_action_at: Option<Timestamp>,
+    /// When each receiver's last action was performed, for a day.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub last_action_by: BTreeMap<ReceiverId, Timestamp>,
+    /// The scale that the last performed action left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<u32>,
+}
+
+impl GroupState {
+    /// Notes that an action of `receiver` was performed `at` and left `scale`.
+    pub fn note_action(&mut self, receiver: ReceiverId, at: Timestamp, scale: Option<u32>) {
+        self.last_action_at = Some(at);
+        self.last_action_by
+            .retain(|_, earlier| at.since(*earlier) < Options::LONGEST_COOLDOWN);
+        self.last_action_by.insert(receiver, at);
+        self.scale = scale.or(self.scale);
+    }
+
+    /// Notes what a settled trigger changed.
+    fn settle(&mut self, trigger: &TriggerFacts, verdict: &Verdict, at: Timestamp) {
+        self.settled = self.settled.max(trigger.sequence);
+        if let (Status::Succeeded, Some(receiver)) = (verdict.code.status(), &trigger.receiver) {
+            self.note_action(receiver.id, at, verdict.to);
+        }
+    }
+}
+
+/// A group as its ledger tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    /// The place of its last entry: what the next append must expect.
+    pub revision: Revision,
+    /// What it remembers.
+    pub state: GroupState,
+    /// The plan that was not yet seen to end.
+    pub open_plan: Option<OpenPlan>,
+}
+
+/// A plan whose end the ledger does not tell yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenPlan {
+    /// Its place in the ledger.
+    pub revision: Revision,
+    /// What it says.
+    pub plan: Plan,
+}
+
+impl Group {
+    /// The group whose last record is this one.
+    pub fn from_last(revision: Revision, record: Record) -> Self {
+        Self {
+            revision,
+            state: record.state,
+            open_plan: match record.entry {
+                Entry::Planned(plan) => Some(OpenPlan { revision, plan }),
+                _ => None,
+            },
+        }
+    }
+
+    /// The state that `entry` leads to.
+    #[must_use]
+    pub fn state_after(&self, entry: &Entry) -> GroupState {
+        let mut state = self.state.clone();
+        match entry {
+            Entry::Planned(_) | Entry::Abandoned { .. } => {}
+            Entry::Performed { performance, .. } => {
+                for outcome in self
+                    .open_plan
+                    .iter()
+                    .flat_map(|open| open.plan.outcomes(performance))
+                {
+                    state.settle(&outcome.trigger, &outcome.verdict, performance.at);
+                }
+            }
+            Entry::Settled { outcomes, at } => {
+                for draft in outcomes {
+                    state.settle(&draft.trigger, &draft.verdict, *at);
+                }
+            }
+        }
+        state
+    }
+
+    /// The group after `entry` was appended at `revision`.
+    #[must_use]
+    pub fn after(&self, revision: Revision, entry: Entry) -> Self {
+        let state = self.state_after(&entry);
+        Self::from_last(
+            revision,
+            Record {
+                group: GroupKey::named(""),
+                entry,
+                state,
+            },
+        )
+    }
+}
+
+impl Draft {
+    /// The draft as the final word.
+    pub fn settle(&self, attempts: u32, at: Timestamp) -> Outcome {
+        Outcome {
+            trigger: self.trigger.clone(),
+            receiver_revision: self.receiver_revision,
+            verdict: self.verdict.clone(),
+            attempts,
+            settled_at: at,
+        }
+    }
+}
+
+impl Plan {
+    /// The outcomes of all its triggers once it ended as `performance` says. Where the action failed, so did
+    /// every trigger whose verdict supposed it; the others keep theirs.
+    pub fn outcomes(&self, performance: &Performance) -> impl Iterator<Item = Outcome> {
+        self.drafts.iter().map(move |draft| {
+            let mut outcome = draft.settle(0, performance.at);
+            if draft.supposes_action {
+                outcome.attempts = performance.attempts;
+                if let Some(failure) = &performance.failure {
+                    outcome.verdict = failure.clone();
+                }
+            }
+            outcome
+        })
+    }
+
+    /// The last of its triggers.
+    pub fn through(&self) -> Sequence {
+        self.drafts
+            .last()
+            .map_or(Sequence::default(), |draft| draft.trigger.sequence)
+    }
+}
+
+impl Performance {
+    /// The end of a plan whose goal was reached.
+    pub fn done(attempts: u32, at: Timestamp) -> Self {
+        Self {
+            failure: None,
+            attempts,
+            at,
+        }
+    }
+
+    /// The end of a plan that failed.
+    pub fn failed(code: Code, message: String, attempts: u32, at: Timestamp) -> Self {
+        Self {
+            failure: Some(Verdict::new(code, message)),
+            attempts,
+            at,
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The words of the product as types: what a receiver, a trigger, a group, a verdict is. A value of one
+//! of these types is valid by construction; parsing stands at the border, in each type's `FromStr` or
+//! in [`crate::receiver_json`]. No I/O here.
+
+pub mod group;
+pub mod ids;
+pub mod ledger;
+pub mod outcome;
+pub mod receiver;
+pub mod scaling;
+pub mod time;
+pub mod trigger;

@@ -1,0 +1,9 @@
+//! What every part of Stormhook speaks: the domain's words, the pure decision core, the ports to whatever
+//! carries triggers and their record, the adapters behind these ports, configuration and telemetry. Nothing
+//! here knows HTTP or a particular platform.
+
+pub mod configuration;
+pub mod decide;
+pub mod domain;
+pub mod ports;
+pub mod telemetry;

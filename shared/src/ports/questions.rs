@@ -1,0 +1,193 @@
+//! What an ingress asks and only a worker can answer, as it holds the platforms' credentials and the history.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use super::Unavailable;
+use super::platform::{Target, TargetKind, Unusable};
+use crate::domain::group::GroupKey;
+use crate::domain::ids::{ProjectId, ReceiverId, Revision, Sequence, TriggerId};
+use crate::domain::ledger::{Action, Drift};
+use crate::domain::outcome::{Outcome, Status, TriggerFacts};
+use crate::domain::receiver::Kind;
+use crate::domain::time::Timestamp;
+
+/// Carries questions to workers and their answers back.
+#[async_trait]
+pub trait Questions: Send + Sync {
+    /// Asks any worker. [`Unavailable`] if none answers within the question's time.
+    async fn ask(&self, question: Question) -> Result<Answer, Unavailable>;
+
+    /// Answers questions with `answerer` until the returned guard is dropped.
+    async fn serve(&self, answerer: Answerer) -> Result<Serving, Unavailable>;
+}
+
+/// Answers one question.
+pub type Answerer = std::sync::Arc<dyn Fn(Question) -> BoxFuture<'static, Answer> + Send + Sync>;
+
+/// Answers are given as long as this lives.
+pub struct Serving(pub Box<dyn std::any::Any + Send + Sync>);
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Question {
+    /// Can receivers of this kind act on the project's platform?
+    Check {
+        /// The project.
+        project: ProjectId,
+        /// The kind with its target.
+        kind: Kind,
+    },
+    /// What can receivers be made for?
+    Targets {
+        /// The project.
+        project: ProjectId,
+        /// What sort.
+        of: TargetKind,
+    },
+    /// A page of history.
+    Triggers(HistoryQuery),
+    /// One trigger with everything that is known of it.
+    Trigger {
+        /// The project that it must belong to.
+        project: ProjectId,
+        /// Which.
+        id: TriggerId,
+        /// Its place in the log, where it is known and the answer is to wait for its outcome.
+        settled: Option<AwaitOutcome>,
+    },
+}
+
+/// Wait for a trigger's outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwaitOutcome {
+    /// The trigger's place in the log.
+    pub sequence: Sequence,
+    /// How long at most.
+    pub timeout: Duration,
+}
+
+impl Question {
+    /// How long an answer may take.
+    pub fn timeout(&self) -> Duration {
+        match self {
+            Self::Trigger {
+                settled: Some(wait),
+                ..
+            } => wait.timeout + Duration::from_secs(5),
+            Self::Check { .. } | Self::Targets { .. } => Duration::from_secs(15),
+            Self::Triggers(_) | Self::Trigger { .. } => Duration::from_secs(10),
+        }
+    }
+}
+
+/// Which part of the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryQuery {
+    /// Whose.
+    pub project: ProjectId,
+    /// Only triggers of this receiver.
+    pub receiver: Option<ReceiverId>,
+    /// Only triggers of this group.
+    pub group: Option<GroupKey>,
+    /// Only triggers in this state.
+    pub status: Option<StatusFilter>,
+    /// Accepted then or later.
+    pub since: Option<Timestamp>,
+    /// Accepted before then.
+    pub until: Option<Timestamp>,
+    /// Only triggers before this place in the log: where the page before ended.
+    pub before: Option<Sequence>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// A state to ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StatusFilter {
+    /// No outcome yet.
+    Pending,
+    /// An outcome with this status.
+    Settled(Status),
+}
+
+/// A worker's answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Receivers of the kind can act.
+    Usable,
+    /// They cannot.
+    Unusable(Unusable),
+    /// The targets.
+    Targets(Vec<Target>),
+    /// The page, the newest trigger first.
+    Triggers(HistoryPage),
+    /// The trigger.
+    Trigger(Box<TriggerDetail>),
+    /// There is no such trigger in the project.
+    NoSuchTrigger,
+    /// The project has no platform here.
+    NoSuchProject,
+    /// It could not be answered now: the reason, as a sentence.
+    Unavailable(String),
+}
+
+/// A page of history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryPage {
+    /// The newest first.
+    pub triggers: Vec<HistoryItem>,
+    /// There are more after the last one.
+    pub has_more: bool,
+}
+
+/// A trigger in the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryItem {
+    /// Its group.
+    pub group: GroupKey,
+    /// What is known of the request.
+    pub trigger: TriggerFacts,
+    /// What came of it; `None` while it waits.
+    pub outcome: Option<Outcome>,
+}
+
+/// Everything that is known of one trigger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerDetail {
+    /// As in the history.
+    pub item: HistoryItem,
+    /// The body and its content type, as long as the trigger log reaches back.
+    pub body: Option<Body>,
+    /// The plan that it was part of.
+    pub plan: Option<PlanSummary>,
+}
+
+/// A trigger's body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Body {
+    /// Its content type, as the caller gave it.
+    pub content_type: Option<String>,
+    /// The bytes, as received.
+    pub bytes: Vec<u8>,
+}
+
+/// What is told of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanSummary {
+    /// Its place in the ledger.
+    pub revision: Revision,
+    /// What it does.
+    pub action: Action,
+    /// How many triggers it settles.
+    pub triggers: usize,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// What somebody else had changed before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+}

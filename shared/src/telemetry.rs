@@ -1,0 +1,56 @@
+//! Logs, metrics and readiness: how a running process tells of itself. What is measured stands beside what is
+//! done; here is only what all parts share.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Writes logs to standard error from now on, as far as `filter` lets them through (`info`, or directives like
+/// `info,stormhook_worker=debug`).
+pub fn start_logging(filter: &str, format: LogFormat) -> Result<(), ParseError> {
+    let filter = EnvFilter::try_new(filter)?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // A second start (in tests) keeps the first's settings.
+    let _ = match format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    Ok(())
+}
+
+/// Which parts of a process are ready to do their work, for `/readyz`.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    parts: Mutex<BTreeMap<String, Result<(), String>>>,
+}
+
+impl Readiness {
+    /// Notes that `part` is ready, or why it is not.
+    pub fn report(&self, part: &str, state: Result<(), String>) {
+        self.parts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(part.to_owned(), state);
+    }
+
+    /// What was last noted of each part.
+    pub fn parts(&self) -> BTreeMap<String, Result<(), String>> {
+        self.parts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}

@@ -1,0 +1,350 @@
+//! The laws of the decision core, for any mix of receivers of a group and any triggers: a batch is decided as
+//! its triggers would be one by one, bounds hold, every trigger gets one verdict, and the ledger alone tells
+//! the state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::json;
+use stormhook_shared::decide::{Seen, ServiceSeen, Waiting, fold};
+use stormhook_shared::domain::group::GroupKey;
+use stormhook_shared::domain::ids::{ProjectId, ReceiverId, Revision, Sequence, TriggerId};
+use stormhook_shared::domain::ledger::{
+    Action, Entry, Group, GroupState, OpenPlan, Performance, Plan, Record,
+};
+use stormhook_shared::domain::outcome::{Code, Outcome, Status};
+use stormhook_shared::domain::receiver::{
+    Activity, Condition, Dedupe, Driver, KeyVersions, Kind, OnLimit, OnRepeat, OnResolved, Options,
+    Receiver, ScaleService, Test,
+};
+use stormhook_shared::domain::scaling::{Amount, Bounds, Direction};
+use stormhook_shared::domain::time::Timestamp;
+use stormhook_shared::domain::trigger::{Logged, Source, Trigger};
+
+const NOW: i64 = 1_800_000_000_000;
+
+fn project() -> ProjectId {
+    "1a5".parse().unwrap()
+}
+
+fn receiver() -> impl Strategy<Value = Receiver> {
+    let scaling = (any::<bool>(), 1_u32..6, 1_u32..12, 1_u32..12);
+    let options = (0_u64..3, 0_u64..3, any::<bool>(), 0_u8..3, any::<bool>(), any::<bool>());
+    (scaling, options, prop::bool::weighted(0.85)).prop_map(
+        |((is_up, amount, min, more), (own, all, clamps, resolved, ignores, filters), is_active)| {
+            Receiver {
+                id: ReceiverId::from_bytes([0; 12]),
+                project: project(),
+                name: "scale-web".to_owned(),
+                kind: Kind::ScaleService(ScaleService {
+                    service_id: "1s5".to_owned(),
+                    action: if is_up { Direction::Up } else { Direction::Down },
+                    amount: Amount::try_from(amount).unwrap(),
+                    bounds: Bounds::new(
+                        Amount::try_from(min).unwrap(),
+                        Amount::try_from(min + more).unwrap(),
+                    )
+                    .unwrap(),
+                }),
+                options: Options {
+                    cooldown: Duration::from_secs(own / 2),
+                    group_cooldown: Duration::from_secs(all / 2),
+                    on_limit: if clamps { OnLimit::Clamp } else { OnLimit::Reject },
+                    on_resolved: [OnResolved::Skip, OnResolved::Trigger, OnResolved::Reverse]
+                        [usize::from(resolved)],
+                    on_repeat: if ignores { OnRepeat::Ignore } else { OnRepeat::Trigger },
+                    dedupe: Dedupe::None,
+                    filter: if filters {
+                        vec![Condition {
+                            pointer: "/status".to_owned(),
+                            test: Test::Glob("fir*".to_owned()),
+                        }]
+                    } else {
+                        Vec::new()
+                    },
+                    ..Options::default()
+                },
+                activity: if is_active {
+                    Activity::Active
+                } else {
+                    Activity::Disabled { until: None }
+                },
+                keys: KeyVersions::FIRST,
+                revision: 1,
+                created_at: Timestamp::from_millis(0),
+            }
+        },
+    )
+}
+
+/// Which receiver is called (one more than there are: a deleted one), and with which body.
+fn calls() -> impl Strategy<Value = Vec<(u8, u8)>> {
+    prop::collection::vec((0_u8..5, 0_u8..5), 1..60)
+}
+
+fn body(kind: u8) -> Vec<u8> {
+    let notification = |status: &str, reason: &str| {
+        json!({"version": "4", "status": status, "alerts": [], "notification_reason": reason})
+            .to_string()
+            .into_bytes()
+    };
+    match kind {
+        0 => Vec::new(),
+        1 => notification("firing", "first"),
+        2 => notification("resolved", "resolved"),
+        3 => notification("firing", "repeat"),
+        _ => b"up!".to_vec(),
+    }
+}
+
+struct Story {
+    receivers: Vec<Arc<Receiver>>,
+    waiting: Vec<Waiting>,
+}
+
+fn story(receivers: Vec<Receiver>, calls: &[(u8, u8)]) -> Story {
+    let receivers: Vec<_> = receivers
+        .into_iter()
+        .zip(1_u8..)
+        .map(|(receiver, number)| {
+            Arc::new(Receiver {
+                id: ReceiverId::from_bytes([number; 12]),
+                ..receiver
+            })
+        })
+        .collect();
+    let waiting = calls
+        .iter()
+        .zip(1_u64..)
+        .map(|((called, kind), sequence)| {
+            let receiver = receivers.get(usize::from(*called)).cloned();
+            let logged = Logged {
+                sequence: Sequence(sequence),
+                trigger: Trigger {
+                    id: TriggerId::of_undecodable(Sequence(sequence)),
+                    receiver_id: ReceiverId::from_bytes([called + 1; 12]),
+                    receiver_name: "scale-web".to_owned(),
+                    driver: Driver::ScaleService,
+                    project: project(),
+                    group: GroupKey::service(&project(), "1s5"),
+                    accepted_at: Timestamp::from_millis(NOW),
+                    source: Source {
+                        address: None,
+                        user_agent: None,
+                    },
+                    idempotency_key: None,
+                    replay_of: None,
+                    parent_id: None,
+                    registry_revision: Revision(0),
+                    content_type: None,
+                    body: body(*kind),
+                },
+            };
+            Waiting::new(logged, receiver)
+        })
+        .collect();
+    Story { receivers, waiting }
+}
+
+fn service(scale: u32) -> Seen {
+    Seen::Service(ServiceSeen {
+        id: "1s5".to_owned(),
+        name: "web".to_owned(),
+        scale,
+        version: None,
+    })
+}
+
+/// A group, its platform and its ledger.
+struct World {
+    group: Group,
+    scale: u32,
+    ledger: Vec<Entry>,
+    outcomes: Vec<Outcome>,
+    actions: usize,
+}
+
+impl World {
+    fn new(scale: u32) -> Self {
+        Self {
+            group: Group::default(),
+            scale,
+            ledger: Vec::new(),
+            outcomes: Vec::new(),
+            actions: 0,
+        }
+    }
+
+    /// Decides `batch`; its action, if there is one, fails with `failure` or is done.
+    fn settle(&mut self, batch: &[Waiting], failure: Option<Code>) {
+        let now = Timestamp::from_millis(NOW);
+        let decided = fold(&self.group.state, Some(&service(self.scale)), batch, now);
+        assert_eq!(decided.drafts.len(), batch.len());
+        let Some(action) = decided.action else {
+            let outcomes = decided.drafts;
+            self.outcomes.extend(outcomes.iter().map(|draft| draft.settle(0, now)));
+            return self.append(Entry::Settled { outcomes, at: now });
+        };
+        let plan = Plan {
+            action,
+            drafts: decided.drafts,
+            decided_at: now,
+            deadline: now,
+            drift: decided.drift,
+        };
+        self.append(Entry::Planned(plan));
+        let OpenPlan { revision, plan } = self.group.open_plan.clone().unwrap();
+        let performance = match failure {
+            Some(code) => Performance::failed(code, "no".to_owned(), 1, now),
+            None => {
+                let Action::ScaleService { from, to, .. } = &plan.action;
+                assert_eq!(*from, self.scale);
+                self.scale = *to;
+                Performance::done(1, now)
+            }
+        };
+        self.actions += 1;
+        self.outcomes.extend(plan.outcomes(&performance));
+        self.append(Entry::Performed {
+            plan: revision,
+            performance,
+        });
+    }
+
+    fn append(&mut self, entry: Entry) {
+        self.ledger.push(entry.clone());
+        let revision = Revision(self.ledger.len() as u64);
+        self.group = self.group.after(revision, entry);
+    }
+
+    fn verdicts(&self) -> Vec<String> {
+        self.outcomes
+            .iter()
+            .map(|outcome| format!("{} {:?}", outcome.trigger.sequence, outcome.verdict))
+            .collect()
+    }
+}
+
+fn in_batches(story: &Story, start: u32, cuts: &[usize]) -> World {
+    let mut world = World::new(start);
+    let mut rest = &story.waiting[..];
+    let mut cuts = cuts.iter().cycle();
+    while !rest.is_empty() {
+        let size = cuts.next().map_or(1, |cut| (*cut).clamp(1, rest.len()));
+        let (batch, later) = rest.split_at(size);
+        world.settle(batch, None);
+        rest = later;
+    }
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn a_batch_is_decided_as_its_triggers_one_by_one(
+        receivers in prop::collection::vec(receiver(), 1..4),
+        calls in calls(),
+        start in 0_u32..25,
+        cuts in prop::collection::vec(1_usize..40, 1..5),
+    ) {
+        let story = story(receivers, &calls);
+        let one_by_one = in_batches(&story, start, &[1]);
+        let batched = in_batches(&story, start, &cuts);
+        prop_assert_eq!(one_by_one.verdicts(), batched.verdicts());
+        prop_assert_eq!(one_by_one.scale, batched.scale);
+        prop_assert_eq!(&one_by_one.group.state, &batched.group.state);
+        prop_assert!(batched.actions <= one_by_one.actions);
+    }
+
+    #[test]
+    fn every_trigger_gets_one_verdict_and_no_action_leaves_its_receivers_bounds(
+        receivers in prop::collection::vec(receiver(), 1..4),
+        calls in calls(),
+        start in 0_u32..25,
+        cuts in prop::collection::vec(1_usize..40, 1..5),
+    ) {
+        let story = story(receivers, &calls);
+        let world = in_batches(&story, start, &cuts);
+        let sequences: Vec<_> = world.outcomes.iter().map(|outcome| outcome.trigger.sequence.0).collect();
+        prop_assert_eq!(sequences, (1..=calls.len() as u64).collect::<Vec<_>>());
+        for outcome in &world.outcomes {
+            if outcome.verdict.code != Code::Scaled {
+                continue;
+            }
+            let called = outcome.trigger.receiver.as_ref().unwrap().id;
+            let receiver = story.receivers.iter().find(|receiver| receiver.id == called).unwrap();
+            let Kind::ScaleService(config) = &receiver.kind;
+            let (from, to) = (outcome.verdict.from.unwrap(), outcome.verdict.to.unwrap());
+            if to > from {
+                prop_assert!(to <= config.bounds.max());
+            } else {
+                prop_assert!(to >= config.bounds.min());
+            }
+            prop_assert!(from.abs_diff(to) <= config.amount.get());
+        }
+    }
+
+    #[test]
+    fn the_ledger_alone_tells_the_state(
+        receivers in prop::collection::vec(receiver(), 1..4),
+        calls in calls(),
+        start in 0_u32..25,
+        cuts in prop::collection::vec(1_usize..40, 1..5),
+    ) {
+        let world = in_batches(&story(receivers, &calls), start, &cuts);
+        let mut replayed = Group::default();
+        for (entry, revision) in world.ledger.iter().zip(1..) {
+            let state = replayed.state_after(entry);
+            replayed = replayed.after(Revision(revision), entry.clone());
+            let last = Record { group: GroupKey::named("g"), entry: entry.clone(), state };
+            let stored = serde_json::to_vec(&last).unwrap();
+            let read: Record = serde_json::from_slice(&stored).unwrap();
+            prop_assert_eq!(&Group::from_last(Revision(revision), read), &replayed);
+        }
+        prop_assert_eq!(&replayed, &world.group);
+        prop_assert_eq!(replayed.state.settled, Sequence(calls.len() as u64));
+    }
+
+    #[test]
+    fn a_failed_action_changes_nothing_and_fails_only_what_supposed_it(
+        receivers in prop::collection::vec(receiver(), 1..4),
+        calls in calls(),
+        start in 0_u32..25,
+    ) {
+        let story = story(receivers, &calls);
+        let mut failed = World::new(start);
+        failed.settle(&story.waiting, Some(Code::PlatformRefused));
+        let mut done = World::new(start);
+        done.settle(&story.waiting, None);
+        prop_assert_eq!(failed.outcomes.len(), calls.len());
+        if failed.actions == 0 {
+            return Ok(());
+        }
+        prop_assert_eq!(failed.scale, start);
+        let state = GroupState { settled: failed.group.state.settled, ..GroupState::default() };
+        prop_assert_eq!(&failed.group.state, &state, "nothing was performed");
+        for (failed, done) in failed.outcomes.iter().zip(&done.outcomes) {
+            prop_assert_ne!(failed.verdict.code.status(), Status::Succeeded);
+            if failed.verdict.code != Code::PlatformRefused {
+                prop_assert_eq!(failed, done);
+            }
+        }
+    }
+
+    #[test]
+    fn without_the_platform_a_beginning_of_the_batch_is_decided_the_same(
+        receivers in prop::collection::vec(receiver(), 1..4),
+        calls in calls(),
+        start in 0_u32..25,
+    ) {
+        let story = story(receivers, &calls);
+        let now = Timestamp::from_millis(NOW);
+        let state = GroupState::default();
+        let unaided = fold(&state, None, &story.waiting, now);
+        let aided = fold(&state, Some(&service(start)), &story.waiting, now);
+        prop_assert_eq!(unaided.action, None);
+        prop_assert_eq!(&unaided.drafts[..], &aided.drafts[..unaided.drafts.len()]);
+    }
+}

@@ -1,0 +1,168 @@
+//! Answers what ingresses ask: whether a receiver can act, what there is to choose from, and the history.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use stormhook_shared::domain::ids::{ProjectId, Sequence, TriggerId};
+use stormhook_shared::domain::receiver::Kind;
+use stormhook_shared::ports::Unavailable;
+use stormhook_shared::ports::platform::TargetKind;
+use stormhook_shared::ports::questions::{
+    Answer, Answerer, AwaitOutcome, Body, HistoryItem, HistoryQuery, PlanSummary, Question,
+    TriggerDetail,
+};
+
+use crate::context::Context;
+use crate::outcome_log::{self, LogEntry, OutcomeLog, Unreadable};
+
+/// How long a question of history waits for a log that is being read or rebuilt.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Answers with what a worker has.
+#[derive(Clone)]
+pub(crate) struct Answers {
+    pub(crate) context: Arc<Context>,
+    pub(crate) log: Arc<OutcomeLog>,
+}
+
+/// Why there is no answer now.
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    #[error(transparent)]
+    Log(#[from] Unreadable),
+    #[error(transparent)]
+    Backbone(#[from] Unavailable),
+}
+
+impl Answers {
+    /// The function that the questions port serves with.
+    pub(crate) fn answerer(self) -> Answerer {
+        Arc::new(move |question| {
+            let answers = self.clone();
+            async move { answers.answer(question).await }.boxed()
+        })
+    }
+
+    async fn answer(&self, question: Question) -> Answer {
+        let answered = match question {
+            Question::Check { project, kind } => return self.check(&project, &kind).await,
+            Question::Targets { project, of } => return self.targets(&project, of).await,
+            Question::Triggers(query) => self.page(query).await,
+            Question::Trigger {
+                project,
+                id,
+                settled,
+            } => self.trigger(&project, id, settled).await,
+        };
+        answered.unwrap_or_else(|error| Answer::Unavailable(error.to_string()))
+    }
+
+    async fn check(&self, project: &ProjectId, kind: &Kind) -> Answer {
+        let Some(platform) = self.context.platforms.get(project) else {
+            return Answer::NoSuchProject;
+        };
+        match platform.check(kind).await {
+            Ok(Ok(())) => Answer::Usable,
+            Ok(Err(unusable)) => Answer::Unusable(unusable),
+            Err(error) => Answer::Unavailable(error.to_string()),
+        }
+    }
+
+    async fn targets(&self, project: &ProjectId, of: TargetKind) -> Answer {
+        let Some(platform) = self.context.platforms.get(project) else {
+            return Answer::NoSuchProject;
+        };
+        match platform.targets(of).await {
+            Ok(targets) => Answer::Targets(targets),
+            Err(error) => Answer::Unavailable(error.to_string()),
+        }
+    }
+
+    async fn page(&self, query: HistoryQuery) -> Result<Answer, Unanswered> {
+        self.log.level(PATIENCE).await?;
+        let log = Arc::clone(&self.log);
+        let is_settled = move |sequences: Vec<Sequence>| {
+            let log = Arc::clone(&log);
+            async move { settled_of(&log, sequences).await }.boxed()
+        };
+        // What waits is read first: a trigger that is settled in between is then seen twice, not missed.
+        let waiting =
+            outcome_log::maybe_waiting(&self.context.backbone, &query, &is_settled).await?;
+        let limit = query.limit;
+        let settled = self
+            .log
+            .read(move |store| outcome_log::settled(store, &query))
+            .await?;
+        Ok(Answer::Triggers(outcome_log::merge(waiting, settled, limit)))
+    }
+
+    async fn trigger(
+        &self,
+        project: &ProjectId,
+        id: TriggerId,
+        wait: Option<AwaitOutcome>,
+    ) -> Result<Answer, Unanswered> {
+        self.log.level(PATIENCE).await?;
+        if let Some(wait) = wait {
+            self.log.settled(wait.sequence, wait.timeout).await;
+        }
+        let logged = self.context.backbone.triggers.find(id).await?;
+        let newest = logged.as_ref().map(|logged| logged.sequence);
+        let recorded = self
+            .log
+            .read(move |store| {
+                let entry = match newest {
+                    Some(sequence) => store.settled(sequence)?,
+                    None => store.settled_by_id(id)?,
+                };
+                let plan = match &entry {
+                    Some(LogEntry::Settled { plan: Some(plan), .. }) => store.plan(*plan)?,
+                    _ => None,
+                };
+                Ok((entry, plan))
+            })
+            .await?;
+        let item = match (recorded.0, &logged) {
+            (Some(LogEntry::Settled { group, outcome, .. }), _) => HistoryItem {
+                group,
+                trigger: outcome.trigger.clone(),
+                outcome: Some(outcome),
+            },
+            (_, Some(logged)) => outcome_log::item(logged),
+            (_, None) => return Ok(Answer::NoSuchTrigger),
+        };
+        if item.trigger.receiver.as_ref().is_none_or(|receiver| receiver.project != *project) {
+            return Ok(Answer::NoSuchTrigger);
+        }
+        Ok(Answer::Trigger(Box::new(TriggerDetail {
+            item,
+            body: logged.map(|logged| Body {
+                content_type: logged.trigger.content_type,
+                bytes: logged.trigger.body,
+            }),
+            plan: recorded.1.and_then(plan_of),
+        })))
+    }
+}
+
+async fn settled_of(log: &Arc<OutcomeLog>, sequences: Vec<Sequence>) -> Vec<Sequence> {
+    let read = log.read(move |store| {
+        let mut settled = Vec::new();
+        for sequence in sequences {
+            if store.settled(sequence)?.is_some() {
+                settled.push(sequence);
+            }
+        }
+        settled.sort();
+        Ok(settled)
+    });
+    read.await.unwrap_or_default()
+}
+
+fn plan_of(entry: LogEntry) -> Option<PlanSummary> {
+    match entry {
+        LogEntry::Planned { plan, .. } => Some(plan),
+        _ => None,
+    }
+}

@@ -1,0 +1,32 @@
+//! What all of a worker's parts share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use stormhook_shared::directory::Directory;
+use stormhook_shared::domain::group::GroupKey;
+use stormhook_shared::domain::ids::ProjectId;
+use stormhook_shared::ports::Backbone;
+use stormhook_shared::ports::platform::Platform;
+
+use crate::group::Budget;
+
+/// What all of a worker's parts share.
+pub(crate) struct Context {
+    /// What carries triggers, ledger and receivers.
+    pub(crate) backbone: Backbone,
+    /// The receivers, as a copy.
+    pub(crate) directory: Arc<Directory>,
+    /// The platform of each project.
+    pub(crate) platforms: BTreeMap<ProjectId, Arc<dyn Platform>>,
+    /// How much may wait in memory.
+    pub(crate) budget: Arc<Budget>,
+}
+
+impl Context {
+    /// The platform that `group` acts on.
+    pub(crate) fn platform(&self, group: &GroupKey) -> Option<Arc<dyn Platform>> {
+        let project: ProjectId = group.project().parse().ok()?;
+        self.platforms.get(&project).cloned()
+    }
+}

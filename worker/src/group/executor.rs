@@ -1,0 +1,377 @@
+//! Decides and acts for one group, one batch after the other: plan, act, outcome, each step durable before the
+//! next begins. Whatever goes wrong with the ledger, it forgets what it knew and starts again from there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stormhook_shared::decide::{Batch, Seen, Waiting, fold};
+use stormhook_shared::domain::group::GroupKey;
+use stormhook_shared::domain::ids::{Revision, Sequence};
+use stormhook_shared::domain::ledger::{Entry, Group, OpenPlan, Performance, Plan, Record};
+use stormhook_shared::domain::outcome::{Code, Verdict};
+use stormhook_shared::domain::time::Timestamp;
+use stormhook_shared::ports::leases::Lease;
+use stormhook_shared::ports::platform::{Platform, PlatformError};
+use stormhook_shared::ports::trigger_log;
+use tokio_util::sync::CancellationToken;
+
+use super::performance::{End, Interrupted, Performer, pause, pauses};
+use super::queue::{GroupQueue, Taken};
+use crate::context::Context;
+
+/// How many triggers are decided at once. Their record stays below a mebibyte, the largest message that
+/// nats-server takes by default.
+const LARGEST_BATCH: usize = 1_000;
+/// How long to wait for the copy of the registry that a trigger was accepted under.
+const REGISTRY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Works for one group.
+pub(crate) struct Executor {
+    context: Arc<Context>,
+    key: GroupKey,
+    queue: Arc<GroupQueue>,
+    lease: Lease,
+    stop: CancellationToken,
+    group: Option<Group>,
+}
+
+/// Why a batch did not come to its end.
+enum Setback {
+    /// The ledger is not as expected or not there: start again from what it says.
+    Reload,
+    /// The process stops, or lost its lease.
+    Interrupted,
+}
+
+impl From<Interrupted> for Setback {
+    fn from(_: Interrupted) -> Self {
+        Self::Interrupted
+    }
+}
+
+impl Executor {
+    /// An executor for the group whose triggers come through `queue`.
+    pub(crate) fn new(
+        context: Arc<Context>,
+        key: GroupKey,
+        queue: Arc<GroupQueue>,
+        lease: Lease,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            context,
+            key,
+            queue,
+            lease,
+            stop,
+            group: None,
+        }
+    }
+
+    /// Settles what waits. Returns when nothing waits any more, or when it is told to stop.
+    pub(crate) async fn settle_all(&mut self) {
+        let mut pauses = pauses();
+        while !self.stop.is_cancelled() {
+            let mut batch = match self.take().await {
+                Ok(Some(batch)) => batch,
+                Ok(None) => return,
+                Err(Interrupted) => return,
+            };
+            let since = Timestamp::now();
+            while !batch.is_empty() {
+                match self.advance(&mut batch, since).await {
+                    Ok(()) => backoff::backoff::Backoff::reset(&mut pauses),
+                    Err(Setback::Interrupted) => return,
+                    Err(Setback::Reload) => {
+                        self.group = None;
+                        if pause(&mut pauses, None, &self.stop).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next triggers, from memory or from the log.
+    async fn take(&self) -> Result<Option<Vec<Waiting>>, Interrupted> {
+        let mut pauses = pauses();
+        loop {
+            let after = match self.queue.take(LARGEST_BATCH) {
+                Taken::Nothing => return Ok(None),
+                Taken::Triggers(triggers) => {
+                    let wait = |logged| Waiting::new(logged, None);
+                    return Ok(Some(triggers.into_iter().map(wait).collect()));
+                }
+                Taken::ReadAfter(after) => after,
+            };
+            let log = &self.context.backbone.triggers;
+            match log.read_group(&self.key, after, LARGEST_BATCH).await {
+                Ok(entries) => {
+                    let through = entries.last().map_or(after, trigger_log::Entry::sequence);
+                    let is_end = entries.len() < LARGEST_BATCH;
+                    self.queue.read_from_log(through, is_end);
+                    let batch: Vec<_> = entries
+                        .into_iter()
+                        .filter_map(|entry| match entry {
+                            trigger_log::Entry::Trigger(logged) => Some(Waiting::new(logged, None)),
+                            // The partition's reader records those.
+                            trigger_log::Entry::Undecodable { .. } => None,
+                        })
+                        .collect();
+                    if !batch.is_empty() {
+                        return Ok(Some(batch));
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(group = %self.key, %error, "cannot read the group's triggers, trying again");
+                    pause(&mut pauses, None, &self.stop).await?;
+                }
+            }
+        }
+    }
+
+    /// Brings the group one step further: finishes an open plan, or decides what waits and was taken up at `since`.
+    async fn advance(&mut self, batch: &mut Vec<Waiting>, since: Timestamp) -> Result<(), Setback> {
+        let group = self.load().await?;
+        let settled = group.state.settled;
+        if let Some(open) = group.open_plan.clone() {
+            tracing::info!(group = %self.key, plan = %open.revision, "finishing an open plan");
+            return self.perform(&open, false).await;
+        }
+        self.pass_over(batch, settled);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.look_up_receivers(batch).await?;
+        self.decide(batch, since).await?;
+        let settled = self.group.as_ref().map_or(settled, |group| group.state.settled);
+        self.pass_over(batch, settled);
+        Ok(())
+    }
+
+    fn pass_over(&self, batch: &mut Vec<Waiting>, settled: Sequence) {
+        batch.retain(|waiting| waiting.sequence() > settled);
+        self.queue.settle(settled);
+    }
+
+    async fn load(&mut self) -> Result<&Group, Setback> {
+        if self.group.is_none() {
+            let last = self.context.backbone.ledger.last(&self.key).await;
+            let last = last.map_err(|error| {
+                tracing::warn!(group = %self.key, %error, "cannot load the group, trying again");
+                Setback::Reload
+            })?;
+            self.group = Some(last.map_or_else(Group::default, |(revision, record)| {
+                Group::from_last(revision, record)
+            }));
+        }
+        self.group.as_ref().ok_or(Setback::Reload)
+    }
+
+    async fn look_up_receivers(&self, batch: &mut [Waiting]) -> Result<(), Setback> {
+        let needed = batch
+            .iter()
+            .map(Waiting::registry_revision)
+            .max()
+            .unwrap_or_default();
+        if !self.context.directory.reached(needed, REGISTRY_PATIENCE).await {
+            tracing::warn!(group = %self.key, %needed, "the copy of the registry is behind, waiting");
+            return Err(Setback::Reload);
+        }
+        for waiting in batch {
+            waiting.decide_under(self.context.directory.get(waiting.receiver_id()));
+        }
+        Ok(())
+    }
+
+    async fn decide(&mut self, batch: &[Waiting], since: Timestamp) -> Result<(), Setback> {
+        let now = Timestamp::now();
+        let (Some(first), Some(group)) = (batch.first(), &self.group) else {
+            return Err(Setback::Reload);
+        };
+        let deadline = first.deadline(since);
+        let unaided = fold(&group.state, None, batch, now);
+        if unaided.drafts.len() == batch.len() {
+            return self.settle(unaided, now).await;
+        }
+        let Some(platform) = self.context.platform(&self.key) else {
+            let message = format!("project {} has no platform connection here", self.key.project());
+            let seen = Seen::Unreadable(Verdict::new(Code::PlatformRefused, message));
+            return self.settle_as(&seen, batch).await;
+        };
+        match self.observe(&*platform, deadline).await? {
+            Ok(seen) => self.act(&seen, batch, since).await,
+            Err(PlatformError::Refused { message }) => {
+                let seen = Seen::Unreadable(Verdict::new(Code::PlatformRefused, message));
+                self.settle_as(&seen, batch).await
+            }
+            Err(PlatformError::Transient { message, .. }) => {
+                self.give_up(&message, batch, since).await
+            }
+        }
+    }
+
+    /// What the platform reports; its last transient error once the deadline has passed.
+    async fn observe(
+        &self,
+        platform: &dyn Platform,
+        deadline: Timestamp,
+    ) -> Result<Result<Seen, PlatformError>, Setback> {
+        let mut pauses = pauses();
+        loop {
+            let error = match platform.observe(&self.key).await {
+                Err(error @ PlatformError::Transient { .. }) => error,
+                result => return Ok(result),
+            };
+            if Timestamp::now() >= deadline {
+                return Ok(Err(error));
+            }
+            let PlatformError::Transient { retry_after, .. } = &error else {
+                return Ok(Err(error));
+            };
+            tracing::debug!(group = %self.key, %error, "the platform cannot be read, trying again");
+            pause(&mut pauses, *retry_after, &self.stop).await?;
+        }
+    }
+
+    /// Decides from what was seen, and performs what that needs.
+    async fn act(
+        &mut self,
+        seen: &Seen,
+        batch: &[Waiting],
+        since: Timestamp,
+    ) -> Result<(), Setback> {
+        let now = Timestamp::now();
+        let (Some(first), Some(group)) = (batch.first(), &self.group) else {
+            return Err(Setback::Reload);
+        };
+        let mut decided = fold(&group.state, Some(seen), batch, now);
+        let Some(action) = decided.action.take() else {
+            return self.settle(decided, now).await;
+        };
+        let plan = Plan {
+            action,
+            drafts: decided.drafts,
+            decided_at: now,
+            deadline: first.deadline(since),
+            drift: decided.drift,
+        };
+        let revision = self.append(Entry::Planned(plan.clone())).await?;
+        self.perform(&OpenPlan { revision, plan }, true).await?;
+        let is_left = self
+            .group
+            .as_ref()
+            .is_some_and(|group| group.state.settled < first.sequence());
+        if is_left && Timestamp::now() >= first.deadline(since) {
+            return self.give_up("the action could not be performed", batch, since).await;
+        }
+        Ok(())
+    }
+
+    async fn perform(&mut self, open: &OpenPlan, is_own: bool) -> Result<(), Setback> {
+        let platform = self.context.platform(&self.key);
+        let end = match &platform {
+            None => End::Failed {
+                code: Code::Uncertain,
+                message: format!("{}, but its project has no platform connection any more", open.plan.action),
+                attempts: 0,
+            },
+            Some(platform) => {
+                let performer = Performer {
+                    platform: &**platform,
+                    group: &self.key,
+                    lease: &self.lease,
+                    stop: &self.stop,
+                };
+                performer.perform(&open.plan, is_own).await?
+            }
+        };
+        let at = Timestamp::now();
+        let plan = open.revision;
+        let entry = match end {
+            End::Done { attempts } => Entry::Performed {
+                plan,
+                performance: Performance::done(attempts, at),
+            },
+            End::Failed {
+                code,
+                message,
+                attempts,
+            } => Entry::Performed {
+                plan,
+                performance: Performance::failed(code, message, attempts, at),
+            },
+            End::NotPerformed { reason } => {
+                tracing::info!(group = %self.key, reason, "the plan was not performed");
+                Entry::Abandoned { plan, reason }
+            }
+        };
+        self.append(entry).await.map(|_| ())
+    }
+
+    /// Fails the triggers at the head of `batch` whose deadline has passed; the others are decided anew.
+    async fn give_up(
+        &mut self,
+        message: &str,
+        batch: &[Waiting],
+        since: Timestamp,
+    ) -> Result<(), Setback> {
+        let now = Timestamp::now();
+        let expired = batch
+            .iter()
+            .take_while(|waiting| waiting.deadline(since) <= now)
+            .count();
+        let message = format!("tried until the deadline: {message}");
+        let seen = Seen::Unreadable(Verdict::new(Code::DeadlineExceeded, message));
+        self.settle_as(&seen, batch.get(..expired).unwrap_or(batch)).await
+    }
+
+    async fn settle_as(&mut self, seen: &Seen, batch: &[Waiting]) -> Result<(), Setback> {
+        let now = Timestamp::now();
+        let Some(group) = &self.group else {
+            return Err(Setback::Reload);
+        };
+        let decided = fold(&group.state, Some(seen), batch, now);
+        self.settle(decided, now).await
+    }
+
+    async fn settle(&mut self, decided: Batch, at: Timestamp) -> Result<(), Setback> {
+        if decided.drafts.is_empty() {
+            return Ok(());
+        }
+        let outcomes = decided.drafts;
+        self.append(Entry::Settled { outcomes, at }).await.map(|_| ())
+    }
+
+    /// Appends to the ledger, provided that nobody else did.
+    async fn append(&mut self, entry: Entry) -> Result<Revision, Setback> {
+        let Some(group) = self.group.take() else {
+            return Err(Setback::Reload);
+        };
+        let open_plan = match &entry {
+            Entry::Planned(plan) => Some(plan.clone()),
+            _ => None,
+        };
+        let record = Record {
+            group: self.key.clone(),
+            state: group.state_after(&entry),
+            entry,
+        };
+        let state = record.state.clone();
+        match self.context.backbone.ledger.append(record, group.revision).await {
+            Ok(revision) => {
+                self.group = Some(Group {
+                    revision,
+                    state,
+                    open_plan: open_plan.map(|plan| OpenPlan { revision, plan }),
+                });
+                Ok(revision)
+            }
+            Err(error) => {
+                tracing::warn!(group = %self.key, %error, "starting again from the ledger");
+                Err(Setback::Reload)
+            }
+        }
+    }
+}

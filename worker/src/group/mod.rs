@@ -1,0 +1,10 @@
+//! One group's work: its waiting triggers, the executor that decides them in order, and the performance of a
+//! plan. Only one executor a group exists in a process; the ledger's compare-and-swap keeps other processes out.
+
+mod executor;
+mod performance;
+mod queue;
+
+pub(crate) use executor::Executor;
+pub(crate) use performance::{Interrupted, pause, pauses};
+pub(crate) use queue::{Budget, GroupQueue};

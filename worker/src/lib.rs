@@ -1,0 +1,113 @@
+//! The worker: owns partitions of the trigger log, decides, acts on platforms, records outcomes, and answers
+//! what ingresses ask. It alone holds platform credentials.
+//!
+//! A trigger's path through it: [`partition`] reads it from the log and hands it to its group; the group's
+//! executor ([`group`]) decides a batch, plans, performs and settles; [`outcome_log`] copies the ledger for
+//! history; [`answers`] serves it.
+
+mod answers;
+mod context;
+mod group;
+mod outcome_log;
+mod partition;
+pub mod platforms;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stormhook_shared::directory::Directory;
+use stormhook_shared::domain::ids::ProjectId;
+use stormhook_shared::ports::platform::Platform;
+use stormhook_shared::ports::questions::Serving;
+use stormhook_shared::ports::{Backbone, Unavailable};
+use stormhook_shared::telemetry::Readiness;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use answers::Answers;
+use context::Context;
+use group::Budget;
+use outcome_log::OutcomeLog;
+use partition::PartitionWorker;
+
+/// How many bytes of triggers wait in memory before more are left in the log.
+const WAITING_BYTES: usize = 64 * 1024 * 1024;
+
+/// What a worker needs.
+pub struct WorkerOptions {
+    /// What carries triggers, ledger and receivers.
+    pub backbone: Backbone,
+    /// The receivers, as a copy that follows the registry.
+    pub directory: Arc<Directory>,
+    /// The platform of each project.
+    pub platforms: BTreeMap<ProjectId, Arc<dyn Platform>>,
+    /// The folder of the outcome log.
+    pub outcome_log: PathBuf,
+    /// Where the worker tells whether it is ready.
+    pub readiness: Arc<Readiness>,
+}
+
+/// A running worker.
+pub struct Worker {
+    stop_working: CancellationToken,
+    stop_recording: CancellationToken,
+    working: TaskTracker,
+    recording: TaskTracker,
+    _serving: Serving,
+}
+
+impl Worker {
+    /// Starts to work on every partition that this process gets.
+    pub async fn start(options: WorkerOptions) -> Result<Self, Unavailable> {
+        let context = Arc::new(Context {
+            backbone: options.backbone,
+            directory: options.directory,
+            platforms: options.platforms,
+            budget: Arc::new(Budget::new(WAITING_BYTES)),
+        });
+        let log = Arc::new(OutcomeLog::new(options.outcome_log, options.readiness));
+        let stop_working = CancellationToken::new();
+        let stop_recording = CancellationToken::new();
+        let recording = TaskTracker::new();
+        recording.spawn(Arc::clone(&log).keep(
+            Arc::clone(&context.backbone.ledger),
+            stop_recording.clone(),
+        ));
+        let working = TaskTracker::new();
+        for partition in context.backbone.triggers.partitions().iter() {
+            let Some(lease) = context.backbone.leases.acquire(partition).await? else {
+                continue;
+            };
+            let worker =
+                PartitionWorker::new(Arc::clone(&context), lease, stop_working.clone());
+            working.spawn(worker.run());
+        }
+        let answers = Answers {
+            context: Arc::clone(&context),
+            log,
+        };
+        let serving = context.backbone.questions.serve(answers.answerer()).await?;
+        Ok(Self {
+            stop_working,
+            stop_recording,
+            working,
+            recording,
+            _serving: serving,
+        })
+    }
+
+    /// Stops: no new work, what runs may finish within `grace`, then the outcome log is closed. What is left
+    /// open stands in the ledger and is finished by whoever owns the group next.
+    pub async fn stop(self, grace: Duration) {
+        self.stop_working.cancel();
+        self.working.close();
+        if tokio::time::timeout(grace, self.working.wait()).await.is_err() {
+            tracing::warn!(?grace, "some actions did not finish in time; they will be finished at the next start");
+        }
+        self.stop_recording.cancel();
+        self.recording.close();
+        self.recording.wait().await;
+    }
+}

@@ -1,0 +1,307 @@
+//! Keeps the outcome log level with the ledger: opens and verifies it, sets a damaged one aside, and tails the
+//! ledger into it for as long as the worker runs.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use stormhook_shared::domain::ids::{Revision, Sequence};
+use stormhook_shared::domain::time::Timestamp;
+use stormhook_shared::ports::ledger::{Ledger, LedgerError};
+use stormhook_shared::telemetry::Readiness;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::chain::{ChainHash, LogEntry};
+use super::store::{Store, StoreError};
+use super::tail::Tail;
+
+/// How long to wait before a disk that refused is tried again.
+const DISK_PAUSE: Duration = Duration::from_secs(2);
+/// How many damaged logs are kept for inspection.
+const MOST_SET_ASIDE: usize = 3;
+/// The part's name in `/readyz`.
+const PART: &str = "outcome log";
+
+/// The outcome log as the rest of the worker sees it.
+pub(crate) struct OutcomeLog {
+    path: PathBuf,
+    store: RwLock<Option<Store>>,
+    waiting: Mutex<HashMap<Sequence, Vec<oneshot::Sender<()>>>>,
+    is_level: watch::Sender<bool>,
+    readiness: Arc<Readiness>,
+}
+
+/// Why the log could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    /// It is still being opened, verified or built.
+    #[error("the history is being read or rebuilt on this worker; try again in a moment")]
+    NotLevel,
+    /// It cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl OutcomeLog {
+    /// The log in the folder `path`. Nothing is opened before [`OutcomeLog::keep`] runs.
+    pub(crate) fn new(path: PathBuf, readiness: Arc<Readiness>) -> Self {
+        Self {
+            path,
+            store: RwLock::new(None),
+            waiting: Mutex::default(),
+            is_level: watch::Sender::new(false),
+            readiness,
+        }
+    }
+
+    /// Keeps the log level with `ledger` until `stop`.
+    pub(crate) async fn keep(self: Arc<Self>, ledger: Arc<dyn Ledger>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.open_and_follow(&*ledger, &stop).await {
+                Ok(()) => break,
+                Err(Setback::Damaged(reason)) => self.set_aside(&reason).await,
+                Err(Setback::Disk(reason)) => {
+                    tracing::error!(reason, "the outcome log stands still");
+                    self.readiness.report(PART, Err(reason));
+                    self.close().await;
+                    tokio::select! {
+                        () = tokio::time::sleep(DISK_PAUSE) => {}
+                        () = stop.cancelled() => {}
+                    }
+                }
+            }
+        }
+        self.close().await;
+    }
+
+    /// Does `something` with the log, on a thread where it may block.
+    pub(crate) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        something: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Unreadable> {
+        let log = Arc::clone(self);
+        let read = move || {
+            let store = log.store.read().unwrap_or_else(PoisonError::into_inner);
+            let store = store.as_ref().ok_or(Unreadable::NotLevel)?;
+            Ok(unwound(|| something(store))?)
+        };
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or(Err(Unreadable::NotLevel))
+    }
+
+    /// Returns once the log has caught up with the ledger for the first time, or `timeout` has passed.
+    pub(crate) async fn level(&self, timeout: Duration) -> Result<(), Unreadable> {
+        let mut is_level = self.is_level.subscribe();
+        let caught_up = is_level.wait_for(|is_level| *is_level);
+        match tokio::time::timeout(timeout, caught_up).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Unreadable::NotLevel),
+        }
+    }
+
+    /// Whether the trigger at `sequence` has its outcome in the log within `timeout`.
+    pub(crate) async fn settled(self: &Arc<Self>, sequence: Sequence, timeout: Duration) -> bool {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting().entry(sequence).or_default().push(sender);
+        let is_there = |settled: Result<Option<LogEntry>, Unreadable>| matches!(settled, Ok(Some(_)));
+        if is_there(self.read(move |store| store.settled(sequence)).await) {
+            return true;
+        }
+        let is_settled = matches!(tokio::time::timeout(timeout, receiver).await, Ok(Ok(())));
+        let mut waiting = self.waiting();
+        if let Some(senders) = waiting.get_mut(&sequence) {
+            senders.retain(|sender| !sender.is_closed());
+            if senders.is_empty() {
+                waiting.remove(&sequence);
+            }
+        }
+        is_settled
+    }
+
+    async fn open_and_follow(
+        self: &Arc<Self>,
+        ledger: &dyn Ledger,
+        stop: &CancellationToken,
+    ) -> Result<(), Setback> {
+        let mut applied = self.open().await?;
+        self.readiness.report(PART, Ok(()));
+        let mut tail = Tail::new(ledger);
+        if !tail.reaches(applied).await.map_err(Setback::of_ledger)? {
+            let message = format!("it is at {applied} of the ledger, which ends before that");
+            return Err(Setback::Damaged(message));
+        }
+        loop {
+            let read = tokio::select! {
+                read = tail.read_after(applied) => read,
+                () = stop.cancelled() => return Ok(()),
+            };
+            let (through, entries) = match read {
+                Ok(read) => read,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot tail the ledger, trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(DISK_PAUSE) => continue,
+                        () = stop.cancelled() => return Ok(()),
+                    }
+                }
+            };
+            if through > applied {
+                self.append(through, entries).await?;
+                applied = through;
+                continue;
+            }
+            self.is_level.send_replace(true);
+            tokio::select! {
+                waited = ledger.wait_beyond(applied) => if let Err(error) = waited {
+                    tracing::warn!(%error, "cannot wait for the ledger, trying again");
+                    tokio::time::sleep(DISK_PAUSE).await;
+                },
+                () = stop.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    async fn open(self: &Arc<Self>) -> Result<Revision, Setback> {
+        let log = Arc::clone(self);
+        blocking(move || {
+            let opened = unwound(|| {
+                let store = Store::open(&log.path)?;
+                store.verify()?;
+                Ok(store)
+            })?;
+            let meta = opened.meta();
+            tracing::info!(entries = meta.entries, head = %meta.head, "outcome log opened");
+            *log.store.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+            Ok(meta.applied)
+        })
+        .await
+    }
+
+    async fn append(self: &Arc<Self>, through: Revision, entries: Vec<LogEntry>) -> Result<(), Setback> {
+        let log = Arc::clone(self);
+        blocking(move || {
+            {
+                let mut store = log.store.write().unwrap_or_else(PoisonError::into_inner);
+                let store = store
+                    .as_mut()
+                    .ok_or_else(|| StoreError::Damaged("it was closed".to_owned()))?;
+                unwound(|| store.append(through, &entries))?;
+            }
+            log.wake(&entries);
+            Ok(())
+        })
+        .await
+    }
+
+    fn wake(&self, entries: &[LogEntry]) {
+        let mut waiting = self.waiting();
+        if waiting.is_empty() {
+            return;
+        }
+        for entry in entries {
+            if let LogEntry::Settled { outcome, .. } = entry {
+                for sender in waiting.remove(&outcome.trigger.sequence).unwrap_or_default() {
+                    let _ = sender.send(()); // Nobody waits any more.
+                }
+            }
+        }
+    }
+
+    /// The number and hash of the last entry.
+    pub(crate) async fn head(self: &Arc<Self>) -> Result<(u64, ChainHash), Unreadable> {
+        self.read(|store| Ok((store.meta().entries, store.meta().head))).await
+    }
+
+    async fn set_aside(self: &Arc<Self>, reason: &str) {
+        self.is_level.send_replace(false);
+        self.close().await;
+        let aside = self.path.with_extension(format!("damaged-{}", Timestamp::now().as_millis()));
+        tracing::error!(reason, aside = %aside.display(), "the outcome log is set aside and rebuilt from the ledger");
+        if let Err(error) = tokio::fs::rename(&self.path, &aside).await {
+            let reason = format!("cannot set the outcome log at {} aside: {error}", self.path.display());
+            tracing::error!(reason);
+            self.readiness.report(PART, Err(reason));
+            tokio::time::sleep(DISK_PAUSE).await;
+        }
+        drop_oldest(&self.path).await;
+    }
+
+    async fn close(self: &Arc<Self>) {
+        let log = Arc::clone(self);
+        let close = move || {
+            let store = log.store.write().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(Err(error)) = store.map(|store| unwound(|| store.flush())) {
+                tracing::warn!(%error, "the outcome log was not flushed; it will catch up or be rebuilt");
+            }
+        };
+        let _ = tokio::task::spawn_blocking(close).await;
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<Sequence, Vec<oneshot::Sender<()>>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why the log has to be opened again.
+enum Setback {
+    Damaged(String),
+    Disk(String),
+}
+
+impl Setback {
+    fn of_ledger(error: LedgerError) -> Self {
+        Self::Disk(error.to_string())
+    }
+}
+
+impl From<StoreError> for Setback {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Disk(error) => Self::Disk(error.to_string()),
+            StoreError::Damaged(reason) => Self::Damaged(reason),
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Setback> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        Err(error) => Err(Setback::Damaged(error.to_string())),
+    }
+}
+
+/// sled 0.34 panics on some damage instead of saying so.
+fn unwound<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(StoreError::Damaged("sled panicked on it".to_owned())))
+}
+
+/// Keeps only the newest logs that were set aside.
+async fn drop_oldest(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_stem().and_then(|name| name.to_str()))
+    else {
+        return;
+    };
+    let prefix = format!("{name}.damaged-");
+    let Ok(mut entries) = tokio::fs::read_dir(folder).await else {
+        return;
+    };
+    let mut aside = Vec::new();
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            aside.push(entry.path());
+        }
+    }
+    aside.sort();
+    for old in aside.iter().rev().skip(MOST_SET_ASIDE) {
+        if let Err(error) = tokio::fs::remove_dir_all(old).await {
+            tracing::warn!(path = %old.display(), %error, "cannot remove an old damaged outcome log");
+        }
+    }
+}

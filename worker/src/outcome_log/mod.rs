@@ -1,0 +1,16 @@
+//! The worker's own copy of the ledger: an append-only, hash-chained log in sled, with the indexes that history
+//! needs. It can always be rebuilt from the ledger; nothing is decided from it.
+//!
+//! sled 0.34 does not survive every kill, so a log that does not open, or does not verify, is set aside and
+//! built anew (`keeper`).
+
+mod chain;
+mod history;
+mod keeper;
+mod keys;
+mod store;
+mod tail;
+
+pub(crate) use chain::LogEntry;
+pub(crate) use history::{item, maybe_waiting, merge, settled};
+pub(crate) use keeper::{OutcomeLog, Unreadable};

@@ -1,0 +1,272 @@
+//! The log on disk: appends entries with their indexes, reads them back, verifies all of it. Blocking; knows
+//! nothing of the ledger, and never repairs anything.
+
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use stormhook_shared::domain::ids::{ReceiverId, Revision, Sequence, TriggerId};
+use stormhook_shared::domain::time::Timestamp;
+
+use super::chain::{ChainHash, LogEntry};
+use super::keys::{self, Index};
+
+/// How much sled keeps in memory.
+const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// The format that this version writes.
+const FORMAT: u32 = 1;
+
+/// The log on disk.
+pub(super) struct Store {
+    db: sled::Db,
+    meta: Meta,
+}
+
+/// What the log knows of itself, written with every append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Meta {
+    format: u32,
+    /// Every ledger record up to here is in the log.
+    pub(super) applied: Revision,
+    /// The number of the last entry.
+    pub(super) entries: u64,
+    /// The number of entries that settle a trigger, which are those in the indexes.
+    settled: u64,
+    /// The hash of the last entry.
+    pub(super) head: ChainHash,
+}
+
+/// Why the log cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StoreError {
+    /// The disk is full, or refuses for another reason that will pass.
+    #[error("the outcome log's disk: {0}")]
+    Disk(std::io::Error),
+    /// What is stored is not what was written.
+    #[error("the outcome log is damaged: {0}")]
+    Damaged(String),
+}
+
+impl From<sled::Error> for StoreError {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error) if error.kind() != std::io::ErrorKind::Other
+                && error.kind() != std::io::ErrorKind::InvalidData
+                && error.kind() != std::io::ErrorKind::UnexpectedEof => Self::Disk(error),
+            error => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+impl Store {
+    /// Opens the log at `path`, or begins one.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let db = sled::Config::new()
+            .path(path)
+            .cache_capacity(CACHE_BYTES)
+            .open()?;
+        let meta = match db.get(keys::META)? {
+            Some(bytes) => parse::<Meta>(&bytes)?,
+            None if db.is_empty() => Meta {
+                format: FORMAT,
+                applied: Revision(0),
+                entries: 0,
+                settled: 0,
+                head: ChainHash::START,
+            },
+            None => return Err(StoreError::Damaged("its head is missing".to_owned())),
+        };
+        if meta.format != FORMAT {
+            let message = format!("format {} is not {FORMAT}", meta.format);
+            return Err(StoreError::Damaged(message));
+        }
+        Ok(Self { db, meta })
+    }
+
+    /// What the log knows of itself.
+    pub(super) fn meta(&self) -> Meta {
+        self.meta
+    }
+
+    /// Appends `entries`, which bring the log up to `applied` of the ledger. All of it or nothing.
+    pub(super) fn append(&mut self, applied: Revision, entries: &[LogEntry]) -> Result<(), StoreError> {
+        let mut meta = Meta {
+            applied,
+            ..self.meta
+        };
+        let mut batch = sled::Batch::default();
+        for entry in entries {
+            let bytes = serde_json::to_vec(entry)
+                .map_err(|error| StoreError::Damaged(error.to_string()))?;
+            meta.entries += 1;
+            meta.head = meta.head.extend(meta.entries, &bytes);
+            let mut value = meta.head.as_bytes().to_vec();
+            value.extend_from_slice(&bytes);
+            batch.insert(keys::entry(meta.entries), value);
+            for key in index_keys(entry).into_iter().flatten() {
+                batch.insert(key, &meta.entries.to_be_bytes());
+            }
+            match entry {
+                LogEntry::Settled { .. } => meta.settled += 1,
+                LogEntry::Planned { plan, .. } => {
+                    batch.insert(keys::plan(plan.revision), &meta.entries.to_be_bytes());
+                }
+                LogEntry::Abandoned { .. } => {}
+            }
+        }
+        let bytes =
+            serde_json::to_vec(&meta).map_err(|error| StoreError::Damaged(error.to_string()))?;
+        batch.insert(keys::META, bytes);
+        self.db.apply_batch(batch)?;
+        self.meta = meta;
+        Ok(())
+    }
+
+    /// Writes to disk what is still in memory.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        self.db.flush()?;
+        Ok(())
+    }
+
+    /// The entry with this number.
+    pub(super) fn entry(&self, number: u64) -> Result<Option<LogEntry>, StoreError> {
+        let Some(value) = self.db.get(keys::entry(number))? else {
+            return Ok(None);
+        };
+        let (_, bytes) = split_value(&value)?;
+        parse(bytes).map(Some)
+    }
+
+    /// The entry that settles the trigger at `sequence`.
+    pub(super) fn settled(&self, sequence: Sequence) -> Result<Option<LogEntry>, StoreError> {
+        match self.db.get(Index::sequence().key(sequence))? {
+            Some(number) => self.entry(parse_number(&number)?),
+            None => Ok(None),
+        }
+    }
+
+    /// The entry that settles the newest trigger with this id.
+    pub(super) fn settled_by_id(&self, id: TriggerId) -> Result<Option<LogEntry>, StoreError> {
+        let everything = Sequence(0)..=Sequence(u64::MAX);
+        match self.newest_first(&Index::trigger(id), everything).next() {
+            Some(found) => self.entry(found?.1),
+            None => Ok(None),
+        }
+    }
+
+    /// The triggers of an index within `range`, with the numbers of their entries, the newest first.
+    pub(super) fn newest_first(
+        &self,
+        index: &Index,
+        range: RangeInclusive<Sequence>,
+    ) -> impl Iterator<Item = Result<(Sequence, u64), StoreError>> + use<> {
+        self.db
+            .range(index.key(*range.start())..=index.key(*range.end()))
+            .rev()
+            .map(|item| {
+                let (key, number) = item?;
+                let sequence = keys::sequence_of(&key)
+                    .ok_or_else(|| StoreError::Damaged("an index key is too short".to_owned()))?;
+                Ok((sequence, parse_number(&number)?))
+            })
+    }
+
+    /// The entry that tells of the plan at `revision` of the ledger.
+    pub(super) fn plan(&self, revision: Revision) -> Result<Option<LogEntry>, StoreError> {
+        match self.db.get(keys::plan(revision))? {
+            Some(number) => self.entry(parse_number(&number)?),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads everything: the chain must hold from the first entry to the last, and every index must lead to
+    /// every entry that settles a trigger, exactly once.
+    pub(super) fn verify(&self) -> Result<(), StoreError> {
+        let mut head = ChainHash::START;
+        let mut number = 0;
+        let (mut settled, mut sum) = (0_u64, 0_u64);
+        for item in self.db.scan_prefix([keys::ENTRY]) {
+            let (key, value) = item?;
+            let (hash, bytes) = split_value(&value)?;
+            number += 1;
+            head = head.extend(number, bytes);
+            if *key != *keys::entry(number) || head != hash {
+                return Err(StoreError::Damaged(format!("entry {number} does not fit the chain")));
+            }
+            if matches!(parse(bytes)?, LogEntry::Settled { .. }) {
+                settled += 1;
+                sum = sum.wrapping_add(number);
+            }
+        }
+        if (number, settled, head) != (self.meta.entries, self.meta.settled, self.meta.head) {
+            let message = format!("it ends at entry {number} instead of {}", self.meta.entries);
+            return Err(StoreError::Damaged(message));
+        }
+        for tag in Index::TAGS {
+            let mut found = (0_u64, 0_u64);
+            for item in self.db.scan_prefix([tag]) {
+                let (_, number) = item?;
+                found = (found.0 + 1, found.1.wrapping_add(parse_number(&number)?));
+            }
+            if found != (settled, sum) {
+                let message = format!("index {:?} does not fit its entries", char::from(tag));
+                return Err(StoreError::Damaged(message));
+            }
+        }
+        Ok(())
+    }
+
+    /// The place of the first trigger that was accepted at `at` or later, if there is one.
+    pub(super) fn first_accepted_from(
+        &self,
+        at: Timestamp,
+    ) -> Result<Option<Sequence>, StoreError> {
+        let mut range = self.db.range(keys::accepted(at, Sequence(0))..vec![b'a' + 1]);
+        match range.next() {
+            Some(item) => Ok(keys::sequence_of(&item?.0)),
+            None => Ok(None),
+        }
+    }
+}
+
+fn index_keys(entry: &LogEntry) -> Option<[Vec<u8>; 7]> {
+    let LogEntry::Settled { group, outcome, .. } = entry else {
+        return None;
+    };
+    let trigger = &outcome.trigger;
+    let sequence = trigger.sequence;
+    // An undecodable trigger has no receiver: it is found in a project and under a receiver that nobody has.
+    let nobody = "nobody".parse().ok()?;
+    let (project, receiver) = trigger.receiver.as_ref().map_or(
+        (&nobody, ReceiverId::from_bytes([0; 12])),
+        |receiver| (&receiver.project, receiver.id),
+    );
+    Some([
+        keys::accepted(trigger.accepted_at, sequence),
+        Index::trigger(trigger.id).key(sequence),
+        Index::group(group).key(sequence),
+        Index::project(project).key(sequence),
+        Index::receiver(receiver).key(sequence),
+        Index::sequence().key(sequence),
+        Index::status(project, outcome.verdict.code.status()).key(sequence),
+    ])
+}
+
+fn split_value(value: &[u8]) -> Result<(ChainHash, &[u8]), StoreError> {
+    let (hash, bytes) = value
+        .split_first_chunk::<32>()
+        .ok_or_else(|| StoreError::Damaged("an entry is too short".to_owned()))?;
+    Ok((ChainHash::from_bytes(*hash), bytes))
+}
+
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| StoreError::Damaged(error.to_string()))
+}
+
+fn parse_number(bytes: &[u8]) -> Result<u64, StoreError> {
+    let bytes = bytes
+        .try_into()
+        .map_err(|_| StoreError::Damaged("an index entry has the wrong length".to_owned()))?;
+    Ok(u64::from_be_bytes(bytes))
+}

@@ -1,0 +1,135 @@
+//! Turns the ledger's records into the outcome log's entries: an outcome for every trigger, whether it was
+//! settled at once or by the end of a plan.
+
+use std::collections::HashMap;
+
+use stormhook_shared::domain::group::GroupKey;
+use stormhook_shared::domain::ids::Revision;
+use stormhook_shared::domain::ledger::{Entry, Plan, Record};
+use stormhook_shared::ports::ledger::{Ledger, LedgerError};
+use stormhook_shared::ports::questions::PlanSummary;
+
+use super::chain::LogEntry;
+
+/// How many records are read at once.
+const PAGE: usize = 64;
+/// How many open plans are remembered; others are read from the ledger again when they end.
+const MOST_REMEMBERED: usize = 256;
+
+/// Reads the ledger from its beginning to its end.
+pub(super) struct Tail<'a> {
+    ledger: &'a dyn Ledger,
+    open_plans: HashMap<Revision, Plan>,
+}
+
+impl<'a> Tail<'a> {
+    pub(super) fn new(ledger: &'a dyn Ledger) -> Self {
+        Self {
+            ledger,
+            open_plans: HashMap::new(),
+        }
+    }
+
+    /// Whether the ledger has a record at `revision`, or `revision` is before its first.
+    pub(super) async fn reaches(&self, revision: Revision) -> Result<bool, LedgerError> {
+        Ok(revision == Revision(0) || self.record(revision).await?.is_some())
+    }
+
+    /// The entries that come of the records after `applied`, and the last record's place.
+    pub(super) async fn read_after(
+        &mut self,
+        applied: Revision,
+    ) -> Result<(Revision, Vec<LogEntry>), LedgerError> {
+        let mut through = applied;
+        let mut entries = Vec::new();
+        for (revision, record) in self.ledger.read(applied, PAGE).await? {
+            self.translate(revision, record, &mut entries).await?;
+            through = revision;
+        }
+        Ok((through, entries))
+    }
+
+    async fn translate(
+        &mut self,
+        revision: Revision,
+        record: Record,
+        entries: &mut Vec<LogEntry>,
+    ) -> Result<(), LedgerError> {
+        let group = record.group;
+        match record.entry {
+            Entry::Planned(plan) => {
+                entries.push(LogEntry::Planned {
+                    group,
+                    plan: summary(revision, &plan),
+                });
+                if self.open_plans.len() < MOST_REMEMBERED {
+                    self.open_plans.insert(revision, plan);
+                }
+            }
+            Entry::Performed { plan, performance } => {
+                if let Some(open) = self.open_plan(plan).await? {
+                    entries.extend(open.outcomes(&performance).map(|outcome| LogEntry::Settled {
+                        group: group.clone(),
+                        plan: Some(plan),
+                        outcome,
+                    }));
+                }
+            }
+            Entry::Abandoned { plan, reason } => {
+                self.open_plans.remove(&plan);
+                entries.push(LogEntry::Abandoned {
+                    group,
+                    plan,
+                    reason,
+                });
+            }
+            Entry::Settled { outcomes, at } => {
+                entries.extend(outcomes.iter().map(|draft| settled_at_once(&group, draft.settle(0, at))));
+            }
+        }
+        Ok(())
+    }
+
+    async fn open_plan(&mut self, revision: Revision) -> Result<Option<Plan>, LedgerError> {
+        if let Some(plan) = self.open_plans.remove(&revision) {
+            return Ok(Some(plan));
+        }
+        match self.record(revision).await? {
+            Some(Record {
+                entry: Entry::Planned(plan),
+                ..
+            }) => Ok(Some(plan)),
+            _ => {
+                tracing::error!(%revision, "a plan ended that the ledger does not have");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn record(&self, revision: Revision) -> Result<Option<Record>, LedgerError> {
+        let before = Revision(revision.0.saturating_sub(1));
+        let found = self.ledger.read(before, 1).await?.pop();
+        Ok(found.and_then(|(at, record)| (at == revision).then_some(record)))
+    }
+}
+
+fn settled_at_once(
+    group: &GroupKey,
+    outcome: stormhook_shared::domain::outcome::Outcome,
+) -> LogEntry {
+    LogEntry::Settled {
+        group: group.clone(),
+        plan: None,
+        outcome,
+    }
+}
+
+fn summary(revision: Revision, plan: &Plan) -> PlanSummary {
+    PlanSummary {
+        revision,
+        action: plan.action.clone(),
+        triggers: plan.drafts.len(),
+        decided_at: plan.decided_at,
+        drift: plan.drift,
+    }
+}
