@@ -1,1 +1,33 @@
-fn main() {}
+//! `stormhook`: runs everything in one process (`up`), the practice platform alone (`sandbox`), and speaks to a
+//! running Stormhook over its HTTP API (all other commands).
+
+mod arguments;
+mod client;
+mod commands;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Command::Up(options) => up::run(options).await,
+        Command::Sandbox(options) => commands::sandbox::run(options).await,
+        Command::Receivers(command) => commands::receivers::run(command).await,
+        Command::Trigger(options) => commands::trigger::run(options).await,
+        Command::History(options) => commands::history::run(options).await,
+        Command::Completions { shell } => commands::completions::run(shell),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stormhook: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,136 @@
-//! ingress
+//! The ingress: checks keys, appends triggers to the log, answers; manages receivers; passes questions of history
+//! on to workers. It holds no platform credentials and no history.
+//!
+//! The main path is [`endpoint`]; the management calls are [`receivers`], [`triggers`] and [`targets`].
+
+mod access;
+mod app;
+mod body;
+mod endpoint;
+mod error;
+mod idempotency;
+mod metrics;
+mod prefer;
+mod probes;
+mod receivers;
+mod redaction;
+mod routes;
+mod signature;
+mod targets;
+mod trigger_json;
+mod triggers;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::NormalizePath;
+use actix_web::{App as ActixApp, HttpServer, web};
+use prometheus_client::registry::Registry;
+use stormhook_shared::configuration::ApiKey;
+use stormhook_shared::directory::Directory;
+use stormhook_shared::hook_key::HookKeys;
+use stormhook_shared::ports::Backbone;
+use stormhook_shared::telemetry::Readiness;
+use tokio::task::JoinHandle;
+use url::Url;
+
+use app::App;
+pub use metrics::IngressMetrics;
+
+/// How long a caller may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may idle between requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// What an ingress needs.
+pub struct IngressOptions {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What trigger URLs begin with; where absent, the address that a request came to.
+    pub public_url: Option<Url>,
+    /// Makes and checks the keys in trigger URLs.
+    pub hook_keys: HookKeys,
+    /// Who may manage.
+    pub api_keys: Vec<ApiKey>,
+    /// How many threads answer.
+    pub threads: usize,
+    /// What carries triggers and receivers.
+    pub backbone: Backbone,
+    /// The receivers, as a copy that follows the registry.
+    pub directory: Arc<Directory>,
+    /// What `/readyz` tells.
+    pub readiness: Arc<Readiness>,
+}
+
+/// Why an ingress cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its address cannot be had.
+    #[error("cannot listen on {address}: {source}; stop what listens there, or choose another address with --listen")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A running ingress.
+pub struct Ingress {
+    address: SocketAddr,
+    server: ServerHandle,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+/// Starts to listen. `registry`: what `/metrics` tells.
+pub fn start(
+    options: IngressOptions,
+    metrics: IngressMetrics,
+    registry: Arc<Registry>,
+) -> Result<Ingress, StartError> {
+    let (listen, threads) = (options.listen, options.threads);
+    let unusable = |source| StartError::Listen {
+        address: listen,
+        source,
+    };
+    let app = web::Data::new(App::new(options, metrics, registry));
+    let server = HttpServer::new(move || {
+        ActixApp::new()
+            .app_data(app.clone())
+            .wrap(NormalizePath::trim())
+            .configure(routes::configure)
+    })
+    .workers(threads)
+    .client_request_timeout(HEAD_TIMEOUT)
+    .keep_alive(KEEP_ALIVE)
+    .disable_signals()
+    .bind(listen)
+    .map_err(unusable)?;
+    let address = server.addrs().first().copied().unwrap_or(listen);
+    let server = server.run();
+    Ok(Ingress {
+        address,
+        server: server.handle(),
+        task: tokio::spawn(server),
+    })
+}
+
+impl Ingress {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more connections, and ends those that are open once their requests are answered or `grace` is over.
+    pub async fn stop(self, grace: Duration) {
+        let stopped = tokio::time::timeout(grace, self.server.stop(true)).await;
+        if stopped.is_err() {
+            self.server.stop(false).await;
+        }
+        if let Ok(Err(error)) = self.task.await {
+            tracing::warn!(%error, "the HTTP server ended with an error");
+        }
+    }
+}

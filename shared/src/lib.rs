@@ -4,6 +4,10 @@
 
 pub mod configuration;
 pub mod decide;
+pub mod directory;
 pub mod domain;
+pub mod embedded;
+pub mod hook_key;
 pub mod ports;
+pub mod receiver_json;
 pub mod telemetry;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{Border, ConfigurationError};
 use crate::domain::ids::ProjectId;
@@ -18,6 +19,13 @@ pub struct ApiKey {
     pub role: Role,
     /// Where.
     pub projects: ProjectScope,
+}
+
+impl ApiKey {
+    /// What is stored of a secret key.
+    pub fn digest(secret_key: &str) -> [u8; 32] {
+        Sha256::digest(secret_key.as_bytes()).into()
+    }
 }
 
 /// What an API key may do.

@@ -41,6 +41,8 @@ pub enum PlatformError {
         retry_after: Option<Duration>,
         /// The platform surely did not take the call, so nothing can have changed.
         is_untouched: bool,
+        /// The platform as a whole seems to be down or overloaded, not only this thing.
+        is_down: bool,
     },
     /// The same call will never succeed.
     #[error("{message}")]

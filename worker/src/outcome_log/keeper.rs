@@ -14,7 +14,7 @@ use stormhook_shared::telemetry::Readiness;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::chain::{ChainHash, LogEntry};
+use super::chain::LogEntry;
 use super::store::{Store, StoreError};
 use super::tail::Tail;
 
@@ -209,11 +209,6 @@ impl OutcomeLog {
                 }
             }
         }
-    }
-
-    /// The number and hash of the last entry.
-    pub(crate) async fn head(self: &Arc<Self>) -> Result<(u64, ChainHash), Unreadable> {
-        self.read(|store| Ok((store.meta().entries, store.meta().head))).await
     }
 
     async fn set_aside(self: &Arc<Self>, reason: &str) {

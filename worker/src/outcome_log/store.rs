@@ -17,7 +17,7 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 const FORMAT: u32 = 1;
 
 /// The log on disk.
-pub(super) struct Store {
+pub(crate) struct Store {
     db: sled::Db,
     meta: Meta,
 }
@@ -25,21 +25,21 @@ pub(super) struct Store {
 /// What the log knows of itself, written with every append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Meta {
+pub(crate) struct Meta {
     format: u32,
     /// Every ledger record up to here is in the log.
-    pub(super) applied: Revision,
+    pub(crate) applied: Revision,
     /// The number of the last entry.
-    pub(super) entries: u64,
+    pub(crate) entries: u64,
     /// The number of entries that settle a trigger, which are those in the indexes.
     settled: u64,
     /// The hash of the last entry.
-    pub(super) head: ChainHash,
+    pub(crate) head: ChainHash,
 }
 
 /// Why the log cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StoreError {
+pub(crate) enum StoreError {
     /// The disk is full, or refuses for another reason that will pass.
     #[error("the outcome log's disk: {0}")]
     Disk(std::io::Error),
@@ -61,7 +61,7 @@ impl From<sled::Error> for StoreError {
 
 impl Store {
     /// Opens the log at `path`, or begins one.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let db = sled::Config::new()
             .path(path)
             .cache_capacity(CACHE_BYTES)
@@ -85,12 +85,12 @@ impl Store {
     }
 
     /// What the log knows of itself.
-    pub(super) fn meta(&self) -> Meta {
+    pub(crate) fn meta(&self) -> Meta {
         self.meta
     }
 
     /// Appends `entries`, which bring the log up to `applied` of the ledger. All of it or nothing.
-    pub(super) fn append(&mut self, applied: Revision, entries: &[LogEntry]) -> Result<(), StoreError> {
+    pub(crate) fn append(&mut self, applied: Revision, entries: &[LogEntry]) -> Result<(), StoreError> {
         let mut meta = Meta {
             applied,
             ..self.meta
@@ -124,13 +124,13 @@ impl Store {
     }
 
     /// Writes to disk what is still in memory.
-    pub(super) fn flush(&self) -> Result<(), StoreError> {
+    pub(crate) fn flush(&self) -> Result<(), StoreError> {
         self.db.flush()?;
         Ok(())
     }
 
     /// The entry with this number.
-    pub(super) fn entry(&self, number: u64) -> Result<Option<LogEntry>, StoreError> {
+    pub(crate) fn entry(&self, number: u64) -> Result<Option<LogEntry>, StoreError> {
         let Some(value) = self.db.get(keys::entry(number))? else {
             return Ok(None);
         };
@@ -139,7 +139,7 @@ impl Store {
     }
 
     /// The entry that settles the trigger at `sequence`.
-    pub(super) fn settled(&self, sequence: Sequence) -> Result<Option<LogEntry>, StoreError> {
+    pub(crate) fn settled(&self, sequence: Sequence) -> Result<Option<LogEntry>, StoreError> {
         match self.db.get(Index::sequence().key(sequence))? {
             Some(number) => self.entry(parse_number(&number)?),
             None => Ok(None),
@@ -147,7 +147,7 @@ impl Store {
     }
 
     /// The entry that settles the newest trigger with this id.
-    pub(super) fn settled_by_id(&self, id: TriggerId) -> Result<Option<LogEntry>, StoreError> {
+    pub(crate) fn settled_by_id(&self, id: TriggerId) -> Result<Option<LogEntry>, StoreError> {
         let everything = Sequence(0)..=Sequence(u64::MAX);
         match self.newest_first(&Index::trigger(id), everything).next() {
             Some(found) => self.entry(found?.1),
@@ -173,7 +173,7 @@ impl Store {
     }
 
     /// The entry that tells of the plan at `revision` of the ledger.
-    pub(super) fn plan(&self, revision: Revision) -> Result<Option<LogEntry>, StoreError> {
+    pub(crate) fn plan(&self, revision: Revision) -> Result<Option<LogEntry>, StoreError> {
         match self.db.get(keys::plan(revision))? {
             Some(number) => self.entry(parse_number(&number)?),
             None => Ok(None),
@@ -182,7 +182,7 @@ impl Store {
 
     /// Reads everything: the chain must hold from the first entry to the last, and every index must lead to
     /// every entry that settles a trigger, exactly once.
-    pub(super) fn verify(&self) -> Result<(), StoreError> {
+    pub(crate) fn verify(&self) -> Result<(), StoreError> {
         let mut head = ChainHash::START;
         let mut number = 0;
         let (mut settled, mut sum) = (0_u64, 0_u64);
@@ -218,7 +218,7 @@ impl Store {
     }
 
     /// The place of the first trigger that was accepted at `at` or later, if there is one.
-    pub(super) fn first_accepted_from(
+    pub(crate) fn first_accepted_from(
         &self,
         at: Timestamp,
     ) -> Result<Option<Sequence>, StoreError> {

@@ -1,0 +1,319 @@
+//! The command line. Every long option can also be set by an environment variable `STORMHOOK_<OPTION>`; the
+//! command line wins.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use stormhook_shared::domain::ids::ProjectId;
+use stormhook_shared::telemetry;
+use url::Url;
+
+/// Turns a POST to a secret URL into exactly one safe action on a container platform.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run everything in one process, with a practice platform unless the configuration names a real one
+    Up(UpOptions),
+    /// Run the practice platform alone
+    Sandbox(SandboxOptions),
+    /// Manage receivers: the hooks and their trigger URLs
+    #[command(subcommand)]
+    Receivers(ReceiversCommand),
+    /// Fire a hook
+    Trigger(TriggerOptions),
+    /// Show triggers and what came of them, the newest first
+    History(HistoryOptions),
+    /// Print a script that completes commands and options in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Options of `up`.
+#[derive(Args)]
+pub struct UpOptions {
+    /// The configuration file; paths in it are relative to it
+    #[arg(long, env = "STORMHOOK_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the data is kept [default: the user's data folder]
+    #[arg(long, env = "STORMHOOK_DATA_DIR", value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:8085]
+    #[arg(long, env = "STORMHOOK_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// What trigger URLs begin with [default: the address that a request came to]
+    #[arg(long, env = "STORMHOOK_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<Url>,
+    /// The file with the deployment's secret, 32 bytes or more [default: one in the data folder]
+    #[arg(long, env = "STORMHOOK_SECRET_FILE", value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// Where the practice platform listens
+    #[arg(long, env = "STORMHOOK_SANDBOX_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8086")]
+    pub sandbox_listen: SocketAddr,
+    /// How long running actions may take to finish when stopping, in seconds
+    #[arg(long, env = "STORMHOOK_GRACE_SECONDS", value_name = "SECONDS", default_value_t = 10)]
+    pub grace_seconds: u64,
+    #[command(flatten)]
+    pub log: LogOptions,
+}
+
+/// Options of `sandbox`.
+#[derive(Args)]
+pub struct SandboxOptions {
+    /// Where to listen
+    #[arg(long, env = "STORMHOOK_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8086")]
+    pub listen: SocketAddr,
+    /// Where its state is kept [default: the user's data folder]
+    #[arg(long, env = "STORMHOOK_DATA_DIR", value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// The access key that its API asks for [default: it asks for none]
+    #[arg(long, env = "STORMHOOK_API_ACCESS_KEY", value_name = "KEY", requires = "api_secret_key")]
+    pub api_access_key: Option<String>,
+    /// The secret key that its API asks for
+    #[arg(long, env = "STORMHOOK_API_SECRET_KEY", value_name = "KEY", requires = "api_access_key", hide_env_values = true)]
+    pub api_secret_key: Option<String>,
+    #[command(flatten)]
+    pub log: LogOptions,
+}
+
+/// What a long-running command writes to standard error.
+#[derive(Args)]
+pub struct LogOptions {
+    /// What to log: error, warn, info, debug, trace, or directives like info,stormhook_worker=debug
+    #[arg(long, env = "STORMHOOK_LOG_FILTER", value_name = "FILTER", default_value = "warn")]
+    pub log_filter: String,
+    /// How log lines look
+    #[arg(long, env = "STORMHOOK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+impl From<LogFormat> for telemetry::LogFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
+/// Which Stormhook to speak to, and as whom. What is left out is read from what `stormhook up` wrote into its
+/// data folder.
+#[derive(Args, Clone)]
+pub struct ServerOptions {
+    /// The address of Stormhook [default: http://127.0.0.1:8085]
+    #[arg(long, env = "STORMHOOK_SERVER", value_name = "URL")]
+    pub server: Option<Url>,
+    /// The project [default: 1a5]
+    #[arg(long, env = "STORMHOOK_PROJECT", value_name = "ID")]
+    pub project: Option<ProjectId>,
+    /// The access key
+    #[arg(long, env = "STORMHOOK_ACCESS_KEY", value_name = "KEY")]
+    pub access_key: Option<String>,
+    /// The secret key
+    #[arg(long, env = "STORMHOOK_SECRET_KEY", value_name = "KEY", hide_env_values = true)]
+    pub secret_key: Option<String>,
+    /// The data folder of `stormhook up` on this machine, for what is not given
+    #[arg(long, env = "STORMHOOK_DATA_DIR", value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Commands on receivers.
+#[derive(Subcommand)]
+pub enum ReceiversCommand {
+    /// List the project's receivers
+    List {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Create a receiver
+    Create {
+        #[command(flatten)]
+        receiver: NewReceiver,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show one receiver with its trigger URL
+    Show {
+        #[command(flatten)]
+        receiver: ReceiverChoice,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Change a receiver; its driver and target stay
+    Update {
+        #[command(flatten)]
+        receiver: ReceiverChoice,
+        /// A JSON file (- for standard input) with the fields that change
+        #[arg(long, env = "STORMHOOK_FILE", value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Delete a receiver; what waits for it is skipped
+    Delete {
+        #[command(flatten)]
+        receiver: ReceiverChoice,
+        #[command(flatten)]
+        server: ServerOptions,
+    },
+    /// Give a receiver a new trigger URL
+    Rotate {
+        #[command(flatten)]
+        receiver: ReceiverChoice,
+        /// How long the old URL stays valid, in seconds
+        #[arg(long, env = "STORMHOOK_OVERLAP_SECONDS", value_name = "SECONDS", default_value_t = 0)]
+        overlap_seconds: u64,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Let a disabled receiver act again
+    Enable {
+        #[command(flatten)]
+        receiver: ReceiverChoice,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Skip a receiver's triggers until it is enabled
+    Disable {
+        #[command(flatten)]
+        receiver: ReceiverChoice,
+        /// Enable it again by itself after this many seconds
+        #[arg(long, env = "STORMHOOK_SECONDS", value_name = "SECONDS")]
+        seconds: Option<u64>,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// Where to ask and how to print.
+#[derive(Args)]
+pub struct Output {
+    /// How the result is printed
+    #[arg(long, env = "STORMHOOK_FORMAT", value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    #[command(flatten)]
+    pub server: ServerOptions,
+}
+
+/// One receiver.
+#[derive(Args)]
+pub struct ReceiverChoice {
+    /// The receiver's id or name
+    pub receiver: String,
+}
+
+/// A receiver to create: from a file, or from options for a scaleService receiver.
+#[derive(Args)]
+pub struct NewReceiver {
+    /// A JSON file (- for standard input) as in the API's documentation
+    #[arg(long, env = "STORMHOOK_FILE", value_name = "FILE", conflicts_with_all = ["name", "service", "action"])]
+    pub file: Option<PathBuf>,
+    /// Its name
+    #[arg(long, env = "STORMHOOK_NAME", required_unless_present = "file")]
+    pub name: Option<String>,
+    /// The id of the service to scale
+    #[arg(long, env = "STORMHOOK_SERVICE", value_name = "ID", required_unless_present = "file")]
+    pub service: Option<String>,
+    /// up or down
+    #[arg(long, env = "STORMHOOK_ACTION", required_unless_present = "file")]
+    pub action: Option<String>,
+    /// By how many containers
+    #[arg(long, env = "STORMHOOK_AMOUNT", default_value_t = 1)]
+    pub amount: u32,
+    /// The least scale
+    #[arg(long, env = "STORMHOOK_MIN", required_unless_present = "file")]
+    pub min: Option<u32>,
+    /// The largest scale
+    #[arg(long, env = "STORMHOOK_MAX", required_unless_present = "file")]
+    pub max: Option<u32>,
+    /// Skip triggers within this time after the receiver's last action
+    #[arg(long, env = "STORMHOOK_COOLDOWN_SECONDS", value_name = "SECONDS")]
+    pub cooldown_seconds: Option<u64>,
+}
+
+/// Options of `trigger`.
+#[derive(Args)]
+pub struct TriggerOptions {
+    /// A trigger URL, or a receiver's id or name
+    pub target: String,
+    /// The body to send
+    #[arg(long, env = "STORMHOOK_DATA")]
+    pub data: Option<String>,
+    /// Wait for the outcome, this many seconds at most
+    #[arg(long, env = "STORMHOOK_WAIT", value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30")]
+    pub wait: Option<u32>,
+    /// Send it once however often this command runs with this key
+    #[arg(long, env = "STORMHOOK_IDEMPOTENCY_KEY", value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `history`.
+#[derive(Args)]
+pub struct HistoryOptions {
+    /// Only triggers of this receiver (id or name)
+    #[arg(long, env = "STORMHOOK_RECEIVER")]
+    pub receiver: Option<String>,
+    /// Only triggers of this group, like service/1a5/1s5
+    #[arg(long, env = "STORMHOOK_GROUP")]
+    pub group: Option<String>,
+    /// Only triggers in this state: pending, succeeded, rejected, skipped or failed
+    #[arg(long, env = "STORMHOOK_STATUS")]
+    pub status: Option<String>,
+    /// Accepted then or later: 2026-11-23T21:00:00Z, or "2h ago"
+    #[arg(long, env = "STORMHOOK_SINCE", value_name = "TIME")]
+    pub since: Option<String>,
+    /// Accepted before then
+    #[arg(long, env = "STORMHOOK_UNTIL", value_name = "TIME")]
+    pub until: Option<String>,
+    /// How many at most
+    #[arg(long, env = "STORMHOOK_LIMIT", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: u64,
+    /// Go on with new ones as they are settled, until interrupted
+    #[arg(long, env = "STORMHOOK_FOLLOW")]
+    pub follow: bool,
+    /// How they are printed
+    #[arg(long, env = "STORMHOOK_FORMAT", value_enum, default_value_t = HistoryFormat::Table)]
+    pub format: HistoryFormat,
+    #[command(flatten)]
+    pub server: ServerOptions,
+}
+
+/// How history is printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HistoryFormat {
+    /// For people
+    Table,
+    /// One JSON object a line
+    Json,
+    /// For spreadsheets
+    Csv,
+}

@@ -1,0 +1,193 @@
+//! Speaks to a running Stormhook over its HTTP API, and turns its errors into one sentence.
+
+pub mod credentials;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use reqwest::{Method, Response};
+use serde_json::Value;
+use stormhook_shared::domain::ids::ProjectId;
+use url::Url;
+
+use credentials::Credentials;
+
+use crate::arguments::ServerOptions;
+
+/// How long an answer may take, besides what a request itself waits for.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A Stormhook to speak to, and as whom.
+pub struct Client {
+    http: reqwest::Client,
+    credentials: Credentials,
+}
+
+impl Client {
+    /// The Stormhook that the options name; what they leave out is what `up` left in its data folder.
+    pub fn new(options: &ServerOptions) -> Result<Self> {
+        Ok(Self {
+            http: http()?,
+            credentials: Credentials::find(options)?,
+        })
+    }
+
+    /// The project that is spoken of.
+    pub fn project(&self) -> &ProjectId {
+        &self.credentials.project
+    }
+
+    /// Asks for a resource of the management API, like `receivers`.
+    pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value> {
+        let url = self.url(path, query)?;
+        self.call(Method::GET, url, None).await
+    }
+
+    /// Asks for a page that an earlier answer named, on the server that is spoken to.
+    pub async fn get_page(&self, next: &str) -> Result<Value> {
+        let next: Url = next.parse().with_context(|| format!("the next page's address {next:?}"))?;
+        let mut url = self.credentials.server.clone();
+        url.set_path(next.path());
+        url.set_query(next.query());
+        self.call(Method::GET, url, None).await
+    }
+
+    /// Calls a resource of the management API with a body.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<Value> {
+        let url = self.url(path, query)?;
+        self.call(method, url, Some(body)).await
+    }
+
+    /// Removes a resource of the management API.
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        let url = self.url(path, &[])?;
+        self.call(Method::DELETE, url, None).await.map(|_| ())
+    }
+
+    /// The receiver that `choice` names by its id or its name.
+    pub async fn receiver(&self, choice: &str) -> Result<Value> {
+        let receivers = self.get("receivers", &[]).await?;
+        let all = receivers["data"].as_array().cloned().unwrap_or_default();
+        all.into_iter()
+            .find(|receiver| receiver["id"] == choice || receiver["name"] == choice)
+            .with_context(|| {
+                format!(
+                    "project {} has no receiver {choice:?}; see: stormhook receivers list",
+                    self.credentials.project
+                )
+            })
+    }
+
+    fn url(&self, path: &str, query: &[(&str, &str)]) -> Result<Url> {
+        let mut url = self.credentials.server.clone();
+        url.path_segments_mut()
+            .map_err(|()| anyhow!("{} cannot be a server's address", self.credentials.server))?
+            .pop_if_empty()
+            .push("v1-webhooks")
+            .extend(path.split('/'));
+        url.query_pairs_mut()
+            .extend_pairs(query)
+            .append_pair("projectId", self.credentials.project.as_str());
+        Ok(url)
+    }
+
+    async fn call(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Value> {
+        let Credentials {
+            server,
+            access_key,
+            secret_key,
+            ..
+        } = &self.credentials;
+        let mut request = self
+            .http
+            .request(method, url)
+            .basic_auth(access_key, Some(secret_key.expose()));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.map_err(|error| unreachable(server, &error))?;
+        read(answer).await
+    }
+}
+
+/// Fires a trigger URL and returns the answer's body.
+pub async fn fire(
+    url: Url,
+    body: Option<String>,
+    wait: Option<u32>,
+    idempotency_key: Option<&str>,
+) -> Result<Value> {
+    let mut request = http()?
+        .post(url.clone())
+        .timeout(TIMEOUT + Duration::from_secs(wait.unwrap_or(0).into()));
+    if let Some(body) = body {
+        let is_json = serde_json::from_str::<Value>(&body).is_ok();
+        let content_type = if is_json { "application/json" } else { "text/plain" };
+        request = request.header("content-type", content_type).body(body);
+    }
+    if let Some(wait) = wait {
+        request = request.header("prefer", format!("wait={wait}"));
+    }
+    if let Some(key) = idempotency_key {
+        request = request.header("idempotency-key", key);
+    }
+    // The URL is a secret: errors name only its beginning.
+    let mut server = url;
+    server.set_query(None);
+    let answer = request.send().await.map_err(|error| unreachable(&server, &error))?;
+    read(answer).await
+}
+
+fn http() -> Result<reqwest::Client> {
+    // Fails only where one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .user_agent(concat!("stormhook/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .context("prepare the HTTP client")
+}
+
+fn unreachable(server: &Url, error: &reqwest::Error) -> anyhow::Error {
+    if error.is_connect() {
+        return anyhow!("cannot reach {server}: is Stormhook running there? Start it with `stormhook up`, or name it with --server");
+    }
+    if error.is_timeout() {
+        return anyhow!("{server} did not answer in time; try again");
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    anyhow!("cannot speak to {server}: {cause}")
+}
+
+async fn read(answer: Response) -> Result<Value> {
+    let status = answer.status();
+    let bytes = answer.bytes().await.context("read the answer")?;
+    if bytes.is_empty() && status.is_success() {
+        return Ok(Value::Null);
+    }
+    let body: Value = serde_json::from_slice(&bytes).with_context(|| {
+        format!("the server answered {status} with something that is not JSON: is it Stormhook?")
+    })?;
+    if status.is_success() {
+        return Ok(body);
+    }
+    let message = body["message"].as_str().unwrap_or("no reason was given");
+    let hint = match status.as_u16() {
+        401 => "; give --access-key and --secret-key",
+        503 => "; nothing was done, try again",
+        _ => "",
+    };
+    match body["fieldName"].as_str() {
+        Some(field) => bail!("{message} (field {field}, status {status}){hint}"),
+        None => bail!("{message} (status {status}){hint}"),
+    }
+}

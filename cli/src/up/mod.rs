@@ -1,0 +1,148 @@
+//! `stormhook up`: ingress and worker in one process on the embedded backbone, and a practice platform where no
+//! real one is configured.
+
+pub mod data_folder;
+mod demo;
+mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use prometheus_client::registry::Registry;
+use stormhook_ingress::{Ingress, IngressMetrics, IngressOptions};
+use stormhook_sandbox::{Sandbox, SandboxOptions};
+use stormhook_shared::directory::Directory;
+use stormhook_shared::embedded::{Embedded, EmbeddedOptions};
+use stormhook_shared::hook_key::HookKeys;
+use stormhook_shared::telemetry::{Readiness, start_logging};
+use stormhook_worker::{Worker, WorkerOptions};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::arguments::UpOptions;
+use crate::commands::table::print;
+use settings::Settings;
+
+/// How many threads answer HTTP requests.
+const HTTP_THREADS: usize = 2;
+
+/// Runs everything until it is told to stop.
+pub async fn run(options: UpOptions) -> Result<()> {
+    start_logging(&options.log.log_filter, options.log.log_format.into())
+        .context("--log-filter")?;
+    let grace = Duration::from_secs(options.grace_seconds);
+    let settings = Settings::load(&options)?;
+    let running = Running::start(settings).await?;
+    stop_signal().await?;
+    running.stop(grace).await;
+    Ok(())
+}
+
+/// Returns when the process is asked to stop.
+pub async fn stop_signal() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// The parts, in the order in which they depend on each other.
+struct Running {
+    sandbox: Option<Sandbox>,
+    embedded: Embedded,
+    directory: Arc<Directory>,
+    worker: Worker,
+    ingress: Ingress,
+    _settings: Settings,
+}
+
+impl Running {
+    async fn start(mut settings: Settings) -> Result<Self> {
+        let sandbox = match settings.sandbox.take() {
+            Some(place) => Some(start_sandbox(&mut settings, place).await?),
+            None => None,
+        };
+        let readiness = Arc::new(Readiness::default());
+        let mut registry = Registry::default();
+        let embedded = Embedded::open(&settings.folder.backbone(), EmbeddedOptions::default())?;
+        let backbone = embedded.backbone();
+        let directory = Directory::follow(Arc::clone(&backbone.registry), Arc::clone(&readiness));
+        let worker = Worker::start(WorkerOptions {
+            backbone: backbone.clone(),
+            directory: Arc::clone(&directory),
+            platforms: stormhook_worker::platforms::connect(&settings.projects, &readiness)?,
+            outcome_log: settings.folder.outcome_log(),
+            readiness: Arc::clone(&readiness),
+        })
+        .await?;
+        let metrics = IngressMetrics::register(&mut registry);
+        let hook_keys = HookKeys::new(&settings.secret);
+        let demo = if sandbox.is_some() {
+            Some(demo::receiver(&backbone, &directory).await?)
+        } else {
+            None
+        };
+        let ingress = stormhook_ingress::start(
+            IngressOptions {
+                listen: settings.listen,
+                public_url: settings.public_url.clone(),
+                hook_keys: hook_keys.clone(),
+                api_keys: settings.api_keys.clone(),
+                workers: HTTP_THREADS,
+                backbone,
+                directory: Arc::clone(&directory),
+                readiness,
+            },
+            metrics,
+            Arc::new(registry),
+        )
+        .await?;
+        let address = format!("http://{}", ingress.address());
+        settings.leave_credentials(&address)?;
+        let demo_url = demo.map(|receiver| {
+            let base = settings.public_url.as_ref().map_or(address.as_str(), |url| url.as_str());
+            let key = hook_keys.key(&receiver.project, receiver.id, receiver.keys.current);
+            format!(
+                "{}/v1-webhooks/endpoint?key={key}&projectId={}",
+                base.trim_end_matches('/'),
+                receiver.project
+            )
+        });
+        print(&settings.welcome(&address, sandbox.as_ref().map(Sandbox::url), demo_url))?;
+        Ok(Self {
+            sandbox,
+            embedded,
+            directory,
+            worker,
+            ingress,
+            _settings: settings,
+        })
+    }
+
+    /// Stops in the order in which nothing new comes: callers, then actions, then what they stand on.
+    async fn stop(self, grace: Duration) {
+        self.ingress.stop(grace).await;
+        self.worker.stop(grace).await;
+        self.directory.stop().await;
+        self.embedded.close().await;
+        if let Some(sandbox) = self.sandbox {
+            sandbox.stop().await;
+        }
+    }
+}
+
+async fn start_sandbox(settings: &mut Settings, place: settings::SandboxPlace) -> Result<Sandbox> {
+    let sandbox = stormhook_sandbox::start(SandboxOptions {
+        listen: place.listen,
+        data_dir: place.data_dir,
+        access_key: None,
+        secret_key: None,
+    })
+    .await?;
+    let url = sandbox.url().parse().context("the practice platform's address")?;
+    settings.projects.insert(demo::project()?, demo::connection(url));
+    Ok(sandbox)
+}

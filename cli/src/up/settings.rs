@@ -1,0 +1,175 @@
+//! What `up` runs with: the command line over the environment over the configuration file over defaults.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use stormhook_shared::configuration::{
+    ApiKey, BackboneChoice, Configuration, ProjectConfiguration, ProjectScope, Role,
+};
+use stormhook_shared::domain::ids::ProjectId;
+use stormhook_shared::hook_key::DeploymentSecret;
+use url::Url;
+
+use super::data_folder::{self, DataFolder};
+use super::demo;
+use crate::arguments::UpOptions;
+use crate::client::credentials::CredentialsFile;
+
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8085);
+
+/// What `up` runs with.
+pub struct Settings {
+    pub folder: DataFolder,
+    pub listen: SocketAddr,
+    pub public_url: Option<Url>,
+    pub secret: DeploymentSecret,
+    pub api_keys: Vec<ApiKey>,
+    pub projects: BTreeMap<ProjectId, ProjectConfiguration>,
+    /// Where the practice platform is to be, if there is to be one.
+    pub sandbox: Option<SandboxPlace>,
+    admin: Option<AdminKey>,
+}
+
+/// Where the practice platform is.
+pub struct SandboxPlace {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+}
+
+/// The key that `up` made for its operator.
+struct AdminKey {
+    access_key: String,
+    secret_key: String,
+}
+
+impl Settings {
+    /// Puts the settings together, and takes the data folder for this process.
+    pub fn load(options: &UpOptions) -> Result<Self> {
+        let file = match &options.config {
+            Some(path) => Configuration::read(path)?,
+            None => Configuration::default(),
+        };
+        if let Some(BackboneChoice::Nats(_)) = file.backbone {
+            bail!(
+                "`stormhook up` runs on the embedded backbone, but the configuration names NATS; \
+                 remove `backbone` from it, or write \"embedded\""
+            );
+        }
+        let path = match options.data_dir.clone().or(file.data_dir) {
+            Some(path) => path,
+            None => data_folder::default_path("stormhook")?,
+        };
+        let folder = DataFolder::take(&path)?;
+        let secret_file = options.secret_file.clone().or(file.secret_file);
+        let secret = match secret_file {
+            Some(path) => {
+                let bytes = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+                DeploymentSecret::new(bytes)
+                    .with_context(|| format!("the secret file {}", path.display()))?
+            }
+            None => folder.secret()?,
+        };
+        let mut api_keys = file.api_keys;
+        let admin = if api_keys.is_empty() {
+            let admin = AdminKey::load_or_make(&folder)?;
+            api_keys.push(admin.as_api_key());
+            Some(admin)
+        } else {
+            None
+        };
+        let sandbox = file.projects.is_empty().then(|| SandboxPlace {
+            listen: options.sandbox_listen,
+            data_dir: folder.sandbox(),
+        });
+        Ok(Self {
+            folder,
+            listen: options.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN),
+            public_url: options.public_url.clone().or(file.public_url),
+            secret,
+            api_keys,
+            projects: file.projects,
+            sandbox,
+            admin,
+        })
+    }
+
+    /// Leaves the address and the admin key in the data folder, for the other commands.
+    pub fn leave_credentials(&self, address: &str) -> Result<()> {
+        let Some(admin) = &self.admin else {
+            return Ok(());
+        };
+        let project = match self.projects.keys().next() {
+            Some(project) => project.clone(),
+            None => demo::project()?,
+        };
+        let file = CredentialsFile {
+            server: address.parse().context("the server's address")?,
+            project,
+            access_key: admin.access_key.clone(),
+            secret_key: admin.secret_key.clone(),
+        };
+        self.folder
+            .write(DataFolder::CREDENTIALS, &serde_json::to_vec_pretty(&file)?)
+    }
+
+    /// What an operator needs to know at the start.
+    pub fn welcome(&self, address: &str, sandbox: Option<String>, demo: Option<String>) -> String {
+        let mut lines = vec![format!("Stormhook is up at {address}")];
+        if let Some(admin) = &self.admin {
+            lines.push(format!("  access key         {}", admin.access_key));
+            lines.push(format!("  secret key         {}", admin.secret_key));
+        }
+        lines.push(format!("  data               {}", self.folder.path().display()));
+        if let Some(sandbox) = sandbox {
+            lines.push(format!("  practice platform  {sandbox}"));
+        }
+        if let Some(demo) = demo {
+            lines.push("\nScale the demo service up by one:".to_owned());
+            lines.push(format!("  curl -X POST '{demo}'"));
+            lines.push("\nSee what happened, and why:".to_owned());
+            lines.push(format!("  {}", self.history_command()));
+        }
+        lines.join("\n")
+    }
+
+    /// The history command as it works in this shell.
+    fn history_command(&self) -> String {
+        let program = std::env::args().next().unwrap_or_else(|| "stormhook".to_owned());
+        let is_default = data_folder::default_path("stormhook")
+            .is_ok_and(|default| default == self.folder.path());
+        if is_default {
+            format!("{program} history")
+        } else {
+            format!("{program} history --data-dir {}", self.folder.path().display())
+        }
+    }
+}
+
+impl AdminKey {
+    fn load_or_make(folder: &DataFolder) -> Result<Self> {
+        if let Some(file) = CredentialsFile::read(&folder.path().join(DataFolder::CREDENTIALS))? {
+            return Ok(Self {
+                access_key: file.access_key,
+                secret_key: file.secret_key,
+            });
+        }
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).context("make an admin key")?;
+        let (access, secret) = random.split_at(8);
+        Ok(Self {
+            access_key: format!("admin-{}", hex::encode(access)),
+            secret_key: hex::encode(secret),
+        })
+    }
+
+    fn as_api_key(&self) -> ApiKey {
+        ApiKey {
+            access_key: self.access_key.clone(),
+            secret_sha256: ApiKey::digest(&self.secret_key),
+            role: Role::Admin,
+            projects: ProjectScope::All,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use prometheus_client::registry::Registry;
+use stormhook_shared::configuration::ApiKey;
+use stormhook_shared::directory::Directory;
+use stormhook_shared::hook_key::HookKeys;
+use stormhook_shared::ports::Backbone;
+use stormhook_shared::ports::questions::{Answer, Question};
+use stormhook_shared::telemetry::Readiness;
+
+use crate::IngressOptions;
+use crate::error::ApiError;
+use crate::metrics::IngressMetrics;
+
+/// What all requests share.
+pub(crate) struct App {
+    pub(crate) backbone: Backbone,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) hook_keys: HookKeys,
+    pub(crate) api_keys: Vec<ApiKey>,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) metrics: IngressMetrics,
+    pub(crate) registry: Arc<Registry>,
+    public_url: Option<String>,
+}
+
+impl App {
+    pub(crate) fn new(options: IngressOptions, metrics: IngressMetrics, registry: Arc<Registry>) -> Self {
+        let public_url = options.public_url.map(|url| url.as_str().trim_end_matches('/').to_owned());
+        Self {
+            backbone: options.backbone,
+            directory: options.directory,
+            hook_keys: options.hook_keys,
+            api_keys: options.api_keys,
+            readiness: options.readiness,
+            metrics,
+            registry,
+            public_url,
+        }
+    }
+
+    /// What links in the answer to `request` begin with.
+    pub(crate) fn base(&self, request: &HttpRequest) -> String {
+        match &self.public_url {
+            Some(url) => url.clone(),
+            None => {
+                let connection = request.connection_info();
+                format!("{}://{}", connection.scheme(), connection.host())
+            }
+        }
+    }
+
+    /// Asks a worker. Without one, or without an answer in time, the caller is told to try again.
+    pub(crate) async fn ask(&self, question: Question) -> Result<Answer, ApiError> {
+        match self.backbone.questions.ask(question).await {
+            Ok(Answer::Unavailable(reason)) => Err(ApiError::unavailable(reason)),
+            Ok(Answer::NoSuchProject) => Err(ApiError::not_found(
+                "the project has no platform connection; add it to the configuration as [projects.<id>]",
+            )),
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(ApiError::unavailable(format!("no worker answers: {error}"))),
+        }
+    }
+}

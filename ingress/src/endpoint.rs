@@ -1,0 +1,187 @@
+//! The trigger endpoint: checks the key, appends the trigger, answers once it is durable.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use serde_json::{Value, json};
+use stormhook_shared::decide::alert;
+use stormhook_shared::domain::group::GroupKey;
+use stormhook_shared::domain::ids::{ProjectId, ReceiverId, TriggerId};
+use stormhook_shared::domain::receiver::{Dedupe, Receiver};
+use stormhook_shared::domain::time::Timestamp;
+use stormhook_shared::domain::trigger::{Source, Trigger};
+use stormhook_shared::ports::questions::{Answer, AwaitOutcome, Question};
+use stormhook_shared::ports::trigger_log::{AppendError, Appended};
+
+use crate::access::parameter;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::metrics::Reason;
+use crate::{body, idempotency, prefer, redaction, signature, trigger_json};
+
+/// The answer to a trigger that was appended.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Accepted<'a> {
+    r#type: &'static str,
+    id: TriggerId,
+    receiver_id: ReceiverId,
+    group: &'a GroupKey,
+    state: &'static str,
+    links: Value,
+}
+
+/// `POST /v1-webhooks/endpoint?key=K&projectId=P`
+pub(crate) async fn fire(
+    app: web::Data<App>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let result = accept(&app, &request, payload).await;
+    if let Err(error) = &result {
+        app.metrics.refused.get_or_create(&Reason { code: error.code() }).inc();
+    }
+    result
+}
+
+async fn accept(
+    app: &App,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let now = Timestamp::now();
+    let receiver = called_receiver(app, request, now)?;
+    let body = body::read(request, payload).await?;
+    if let Some(secret) = &receiver.options.sign {
+        signature::check(secret, request.headers(), &body, now)?;
+    }
+    let trigger = trigger(app, request, &receiver, body, now)?;
+    let id = trigger.id;
+    let started = Instant::now();
+    let appended = app.backbone.triggers.append(trigger).await.map_err(|error| match error {
+        AppendError::Unavailable(error) => ApiError::from(error),
+        AppendError::Unstorable(reason) => {
+            ApiError::new(StatusCode::BAD_REQUEST, "InvalidBodyContent", reason)
+        }
+    })?;
+    app.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
+    if appended.is_duplicate {
+        app.metrics.duplicates.inc();
+    } else {
+        app.metrics.accepted.inc();
+    }
+    if let Some(wait) = prefer::wait(request.headers())
+        && let Some(answer) = outcome(app, request, &receiver, id, appended, wait).await
+    {
+        return Ok(answer);
+    }
+    let group = receiver.group();
+    let link = trigger_json::link(&app.base(request), &receiver.project, id);
+    Ok(HttpResponse::Accepted()
+        .insert_header((LOCATION, link.as_str()))
+        .json(Accepted {
+            r#type: "trigger",
+            id,
+            receiver_id: receiver.id,
+            group: &group,
+            state: "accepted",
+            links: json!({"self": link}),
+        }))
+}
+
+/// The receiver whose valid URL was called. Whatever is wrong with the key, the answer is the same.
+fn called_receiver(
+    app: &App,
+    request: &HttpRequest,
+    now: Timestamp,
+) -> Result<Arc<Receiver>, ApiError> {
+    let Some(key) = parameter(request, "key") else {
+        if parameter(request, "token").is_some() {
+            let message = "URLs with a token are those of Rancher 1.4 and are no longer valid; create a new receiver";
+            return Err(ApiError::new(StatusCode::GONE, "Gone", message));
+        }
+        return Err(ApiError::missing("key"));
+    };
+    let project = parameter(request, "projectId").ok_or_else(|| ApiError::missing("projectId"))?;
+    let refusal = || ApiError::forbidden("the key in this trigger URL is not valid, or not any more");
+    let project: ProjectId = project.parse().map_err(|_| refusal())?;
+    let (receiver, version) = app.hook_keys.verify(&project, &key).ok_or_else(refusal)?;
+    let receiver = app.directory.get(receiver).ok_or_else(refusal)?;
+    if receiver.project != project || !receiver.keys.accept(version, now) {
+        return Err(refusal());
+    }
+    Ok(receiver)
+}
+
+fn trigger(
+    app: &App,
+    request: &HttpRequest,
+    receiver: &Receiver,
+    body: Vec<u8>,
+    now: Timestamp,
+) -> Result<Trigger, ApiError> {
+    let headers = request.headers();
+    let mut key = idempotency::key(headers)?;
+    if key.is_none() && receiver.options.dedupe == Dedupe::Alert {
+        let notification: Option<Value> = serde_json::from_slice(&body).ok();
+        key = notification.and_then(|notification| alert::dedupe_key(&notification));
+    }
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    Ok(Trigger {
+        id: match &key {
+            Some(key) => TriggerId::derived(receiver.id, key),
+            None => TriggerId::random(),
+        },
+        receiver_id: receiver.id,
+        receiver_name: receiver.name.clone(),
+        driver: receiver.kind.driver(),
+        project: receiver.project.clone(),
+        group: receiver.group(),
+        accepted_at: now,
+        source: Source {
+            address: request.peer_addr().map(|peer| peer.ip()),
+            user_agent: text(USER_AGENT)
+                .map(|agent| agent.chars().take(Source::USER_AGENT_CHARS).collect()),
+        },
+        idempotency_key: key,
+        replay_of: None,
+        parent_id: None,
+        registry_revision: app.directory.revision(),
+        content_type: text(CONTENT_TYPE).map(str::to_owned),
+        body: redaction::redact(&receiver.options.redact, body),
+    })
+}
+
+/// The answer with the trigger's outcome, if it has one in time.
+async fn outcome(
+    app: &App,
+    request: &HttpRequest,
+    receiver: &Receiver,
+    id: TriggerId,
+    appended: Appended,
+    wait: Duration,
+) -> Option<HttpResponse> {
+    let question = Question::Trigger {
+        project: receiver.project.clone(),
+        id,
+        settled: Some(AwaitOutcome {
+            sequence: appended.sequence,
+            timeout: wait,
+        }),
+    };
+    let Ok(Answer::Trigger(detail)) = app.backbone.questions.ask(question).await else {
+        return None;
+    };
+    detail.item.outcome.as_ref()?;
+    let link = trigger_json::link(&app.base(request), &receiver.project, id);
+    Some(
+        HttpResponse::Ok()
+            .insert_header(("Preference-Applied", format!("wait={}", wait.as_secs())))
+            .insert_header((LOCATION, link.as_str()))
+            .json(trigger_json::item(&detail.item, &link)),
+    )
+}

@@ -1,0 +1,71 @@
+//! A trigger as the API shows it.
+
+use serde_json::{Value, json};
+use stormhook_shared::domain::ids::{ProjectId, TriggerId};
+use stormhook_shared::domain::outcome::Outcome;
+use stormhook_shared::ports::questions::{HistoryItem, TriggerDetail};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// The address of a trigger.
+pub(crate) fn link(base: &str, project: &ProjectId, id: TriggerId) -> String {
+    format!("{base}/v1-webhooks/triggers/{id}?projectId={project}")
+}
+
+/// A trigger in a list.
+pub(crate) fn item(item: &HistoryItem, link: &str) -> Value {
+    let trigger = &item.trigger;
+    let receiver = trigger.receiver.as_ref();
+    json!({
+        "type": "trigger",
+        "id": trigger.id,
+        "receiverId": receiver.map(|receiver| receiver.id),
+        "receiverName": receiver.map(|receiver| &receiver.name),
+        "driver": receiver.map(|receiver| receiver.driver),
+        "group": item.group,
+        "sequence": trigger.sequence,
+        "state": if item.outcome.is_some() { "settled" } else { "pending" },
+        "acceptedAt": trigger.accepted_at,
+        "source": trigger.source,
+        "replayOf": trigger.replay_of,
+        "parentId": trigger.parent_id,
+        "outcome": item.outcome.as_ref().map(outcome),
+        "links": {"self": link},
+    })
+}
+
+/// One trigger with everything that is known of it.
+pub(crate) fn detail(detail: &TriggerDetail, link: &str) -> Value {
+    let mut shown = item(&detail.item, link);
+    let trigger = &detail.item.trigger;
+    shown["idempotencyKey"] = json!(trigger.idempotency_key);
+    shown["bodySha256"] = json!(trigger.body_sha256);
+    shown["bodyBytes"] = json!(trigger.body_bytes);
+    shown["attempts"] = json!(detail.item.outcome.as_ref().map_or(0, |outcome| outcome.attempts));
+    shown["plan"] = json!(detail.plan);
+    shown["children"] = json!([]);
+    shown["body"] = Value::Null;
+    if let Some(body) = &detail.body {
+        shown["contentType"] = json!(body.content_type);
+        match std::str::from_utf8(&body.bytes) {
+            Ok(text) => shown["body"] = json!(text),
+            Err(_) => shown["bodyBase64"] = json!(STANDARD.encode(&body.bytes)),
+        }
+    }
+    shown
+}
+
+fn outcome(outcome: &Outcome) -> Value {
+    let verdict = &outcome.verdict;
+    json!({
+        "status": verdict.code.status(),
+        "code": verdict.code,
+        "message": verdict.message,
+        "from": verdict.from,
+        "to": verdict.to,
+        "receiverRevision": outcome.receiver_revision,
+        "attempts": outcome.attempts,
+        "settledAt": outcome.settled_at,
+    })
+}

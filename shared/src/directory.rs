@@ -1,0 +1,144 @@
+//! An in-memory copy of the registry, kept fresh by a watch. Ingress and worker look receivers up here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::ids::{ProjectId, ReceiverId, Revision};
+use crate::domain::receiver::Receiver;
+use crate::ports::registry::{Change, Registry};
+use crate::telemetry::Readiness;
+
+/// The part's name in `/readyz`.
+const PART: &str = "registry";
+/// How long to wait before a broken watch is begun again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A copy of the registry.
+pub struct Directory {
+    receivers: RwLock<HashMap<ReceiverId, Arc<Receiver>>>,
+    /// Up to where the registry's changes are in the copy; `None` until it is complete.
+    revision: watch::Sender<Option<Revision>>,
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Directory {
+    /// A copy that follows `registry` until it is stopped.
+    pub fn follow(registry: Arc<dyn Registry>, readiness: Arc<Readiness>) -> Arc<Self> {
+        let directory = Arc::new(Self {
+            receivers: RwLock::default(),
+            revision: watch::Sender::new(None),
+            stop: CancellationToken::new(),
+            task: Mutex::default(),
+        });
+        readiness.report(PART, Err("receivers are being read".to_owned()));
+        let task = tokio::spawn(Arc::clone(&directory).run(registry, readiness));
+        *directory.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        directory
+    }
+
+    /// The receiver with this id.
+    pub fn get(&self, id: ReceiverId) -> Option<Arc<Receiver>> {
+        let receivers = self.receivers.read().unwrap_or_else(PoisonError::into_inner);
+        receivers.get(&id).cloned()
+    }
+
+    /// The receivers of `project`, by name.
+    pub fn list(&self, project: &ProjectId) -> Vec<Arc<Receiver>> {
+        let receivers = self.receivers.read().unwrap_or_else(PoisonError::into_inner);
+        let mut list: Vec<_> = receivers
+            .values()
+            .filter(|receiver| receiver.project == *project)
+            .cloned()
+            .collect();
+        list.sort_by(|one, two| one.name.cmp(&two.name));
+        list
+    }
+
+    /// Up to where the registry's changes are in the copy.
+    pub fn revision(&self) -> Revision {
+        self.revision.borrow().unwrap_or_default()
+    }
+
+    /// Whether the copy is complete and has everything up to `revision` within `timeout`.
+    pub async fn reached(&self, revision: Revision, timeout: Duration) -> bool {
+        let mut reached = self.revision.subscribe();
+        let reached = reached.wait_for(|at| at.is_some_and(|at| at >= revision));
+        matches!(tokio::time::timeout(timeout, reached).await, Ok(Ok(_)))
+    }
+
+    /// Stops following.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the copy of the registry ended in a panic");
+        }
+    }
+
+    async fn run(self: Arc<Self>, registry: Arc<dyn Registry>, readiness: Arc<Readiness>) {
+        let follow = async {
+            loop {
+                match registry.watch().await {
+                    Ok(changes) => self.take_in(changes, &readiness).await,
+                    Err(error) => tracing::warn!(%error, "cannot watch receivers, trying again"),
+                }
+                readiness.report(PART, Err("the watch over receivers broke off".to_owned()));
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::select! {
+            () = follow => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Takes in a watch from its beginning to its end.
+    async fn take_in(
+        &self,
+        mut changes: futures::stream::BoxStream<'static, Change>,
+        readiness: &Readiness,
+    ) {
+        // What was deleted while nobody watched is missing here, and goes when the copy is replaced.
+        let mut fresh = Some(HashMap::new());
+        while let Some(change) = changes.next().await {
+            match (change, &mut fresh) {
+                (Change::Stored { receiver, .. }, Some(fresh)) => {
+                    fresh.insert(receiver.id, Arc::new(receiver));
+                }
+                (Change::Deleted { id, .. }, Some(fresh)) => {
+                    fresh.remove(&id);
+                }
+                (Change::Complete { revision }, _) => {
+                    if let Some(fresh) = fresh.take() {
+                        self.change(revision, |receivers| *receivers = fresh);
+                        readiness.report(PART, Ok(()));
+                    }
+                }
+                (Change::Stored { receiver, revision }, None) => self.change(revision, |receivers| {
+                    receivers.insert(receiver.id, Arc::new(receiver));
+                }),
+                (Change::Deleted { id, revision }, None) => self.change(revision, |receivers| {
+                    receivers.remove(&id);
+                }),
+            }
+        }
+    }
+
+    fn change(
+        &self,
+        revision: Revision,
+        change: impl FnOnce(&mut HashMap<ReceiverId, Arc<Receiver>>),
+    ) {
+        change(&mut self.receivers.write().unwrap_or_else(PoisonError::into_inner));
+        self.revision.send_replace(Some(revision));
+    }
+}

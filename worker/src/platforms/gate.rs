@@ -1,0 +1,86 @@
+//! What every call of a connection goes through: a limit on the calls that run at the same time, and the circuit
+//! breaker. A platform that is down or slow then delays only its own groups.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use stormhook_shared::decide::Seen;
+use stormhook_shared::domain::group::GroupKey;
+use stormhook_shared::domain::ledger::Action;
+use stormhook_shared::domain::receiver::Kind;
+use stormhook_shared::ports::platform::{Platform, PlatformError, Target, TargetKind, Unusable};
+use tokio::sync::Semaphore;
+
+use super::breaker::Breaker;
+
+/// A platform behind its limit and its breaker.
+pub struct Gate {
+    platform: Arc<dyn Platform>,
+    in_flight: Semaphore,
+    breaker: Mutex<Breaker>,
+}
+
+impl Gate {
+    /// `platform`, called at most `max_in_flight` times at once.
+    pub fn new(platform: Arc<dyn Platform>, max_in_flight: NonZeroUsize) -> Self {
+        Self {
+            platform,
+            in_flight: Semaphore::new(max_in_flight.get()),
+            breaker: Mutex::new(Breaker::closed()),
+        }
+    }
+
+    async fn pass<T>(
+        &self,
+        call: impl Future<Output = Result<T, PlatformError>>,
+    ) -> Result<T, PlatformError> {
+        let _permit = self.in_flight.acquire().await;
+        self.breaker()
+            .admit(Instant::now(), self.platform.call_timeout())
+            .map_err(|rest| PlatformError::Transient {
+                message: "the platform failed several times in a row and is left alone for a moment".to_owned(),
+                retry_after: Some(rest),
+                is_untouched: true,
+                is_down: false,
+            })?;
+        let result = call.await;
+        match &result {
+            Err(PlatformError::Transient {
+                retry_after,
+                is_down: true,
+                ..
+            }) => self.breaker().failed(Instant::now(), *retry_after),
+            _ => self.breaker().succeeded(),
+        }
+        result
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Platform for Gate {
+    async fn observe(&self, group: &GroupKey) -> Result<Seen, PlatformError> {
+        self.pass(self.platform.observe(group)).await
+    }
+
+    async fn perform(&self, action: &Action) -> Result<(), PlatformError> {
+        self.pass(self.platform.perform(action)).await
+    }
+
+    async fn check(&self, kind: &Kind) -> Result<Result<(), Unusable>, PlatformError> {
+        self.pass(self.platform.check(kind)).await
+    }
+
+    async fn targets(&self, of: TargetKind) -> Result<Vec<Target>, PlatformError> {
+        self.pass(self.platform.targets(of)).await
+    }
+
+    fn call_timeout(&self) -> Duration {
+        self.platform.call_timeout()
+    }
+}

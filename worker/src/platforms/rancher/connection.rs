@@ -1,0 +1,155 @@
+//! HTTP with a Cattle server. Every path is built on the configured base: links in answers may name another host,
+//! and credentials must never go there.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, HeaderValue};
+use reqwest::{Method, redirect};
+use serde_json::Value;
+use stormhook_shared::configuration::{RancherConfiguration, Secret};
+use stormhook_shared::domain::ids::ProjectId;
+use stormhook_shared::ports::platform::PlatformError;
+use url::Url;
+
+use super::answer;
+
+/// How many things a page of a list has.
+const PAGE: &str = "1000";
+/// How many pages a list may have.
+const MOST_PAGES: usize = 1_000;
+
+/// Why there can be no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum RancherError {
+    /// The authority's file cannot be used.
+    #[error("the certificate authority {path}: {reason}")]
+    Authority {
+        /// Which.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The URL cannot be a base.
+    #[error("{0} cannot be the base of an API: write it like https://rancher.example.org/v2-beta")]
+    Base(Url),
+    /// The HTTP client cannot be made.
+    #[error("prepare the HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+pub(super) struct Connection {
+    http: reqwest::Client,
+    base: Url,
+    credentials: Option<(String, Secret)>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        project: &ProjectId,
+        options: &RancherConfiguration,
+        call_timeout: Duration,
+    ) -> Result<Self, RancherError> {
+        // Fails only where one is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .timeout(call_timeout)
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("stormhook/", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = &options.ca_file {
+            let unusable = |reason: String| RancherError::Authority {
+                path: path.display().to_string(),
+                reason,
+            };
+            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+            let authority = reqwest::Certificate::from_pem(&pem)
+                .map_err(|error| unusable(error.to_string()))?;
+            builder = builder.tls_certs_merge([authority]);
+        }
+        let mut base = options.url.clone();
+        base.path_segments_mut()
+            .map_err(|()| RancherError::Base(options.url.clone()))?
+            .pop_if_empty()
+            .extend(["projects", project.as_str()]);
+        Ok(Self {
+            http: builder.build()?,
+            base,
+            credentials: options.access_key.clone().zip(options.secret_key.clone()),
+        })
+    }
+
+    /// The resource at `path`; `None` where there is none.
+    pub(super) async fn get(&self, path: &[&str]) -> Result<Option<Value>, PlatformError> {
+        answer::optional(self.call(Method::GET, self.url(path), None).await)
+    }
+
+    /// Changes the resource at `path`.
+    pub(super) async fn put(&self, path: &[&str], body: &Value) -> Result<Value, PlatformError> {
+        self.call(Method::PUT, self.url(path), Some(body)).await.map_err(answer::Failure::into_error)
+    }
+
+    /// All resources of a type, over all pages. Rows shift between pages when others are removed meanwhile, so
+    /// the same one can come twice.
+    pub(super) async fn list(&self, kind: &str) -> Result<Vec<Value>, PlatformError> {
+        let mut marker: Option<String> = None;
+        let mut seen = HashSet::new();
+        let mut all = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let mut url = self.url(&[kind]);
+            url.query_pairs_mut().append_pair("limit", PAGE);
+            if let Some(marker) = &marker {
+                url.query_pairs_mut().append_pair("marker", marker);
+            }
+            let mut page = self.call(Method::GET, url, None).await.map_err(answer::Failure::into_error)?;
+            let next = page["pagination"]["next"].as_str().and_then(marker_in);
+            if let Value::Array(data) = page["data"].take() {
+                all.extend(data.into_iter().filter(|one| seen.insert(one["id"].to_string())));
+            }
+            match next {
+                Some(next) if marker.as_ref() != Some(&next) => marker = Some(next),
+                _ => break,
+            }
+        }
+        Ok(all)
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.extend(path);
+        }
+        url
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<&Value>,
+    ) -> Result<Value, answer::Failure> {
+        let what = format!("{method} {}", url.path());
+        // Cattle answers with a web page to whoever accepts anything.
+        let mut request = self
+            .http
+            .request(method, url)
+            .header(ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some((access_key, secret_key)) = &self.credentials {
+            request = request.basic_auth(access_key, Some(secret_key.expose()));
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        match request.send().await {
+            Ok(response) => answer::read(&what, response).await,
+            Err(error) => Err(answer::no_answer(&what, &error)),
+        }
+    }
+}
+
+/// The marker in the address of a list's next page, whatever host that names.
+fn marker_in(next: &str) -> Option<String> {
+    let (_, query) = next.split_once('?')?;
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "marker")
+        .map(|(_, marker)| marker.into_owned())
+}
