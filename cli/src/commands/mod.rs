@@ -4,5 +4,5 @@ pub mod completions;
 pub mod history;
 pub mod receivers;
 pub mod sandbox;
-mod table;
+pub mod table;
 pub mod trigger;

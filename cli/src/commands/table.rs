@@ -24,7 +24,7 @@ pub fn print_json(value: &Value) -> Result<()> {
 pub fn table(columns: &[&str]) -> Table {
     let mut table = Table::new();
     table
-        .load_preset(presets::NOTHING)
+        .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(columns.iter().map(|column| column.to_uppercase()));
     table

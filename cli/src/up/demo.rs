@@ -4,12 +4,12 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use stormhook_shared::configuration::{
     PlatformConfiguration, ProjectConfiguration, RancherConfiguration,
 };
 use stormhook_shared::directory::Directory;
-use stormhook_shared::domain::ids::{ProjectId, ReceiverId};
+use stormhook_shared::domain::ids::{ProjectId, ReceiverId, Revision};
 use stormhook_shared::domain::receiver::{
     Activity, KeyVersions, Kind, Options, Receiver, ScaleService,
 };
@@ -22,6 +22,9 @@ const PROJECT: &str = "1a5";
 const SERVICE: &str = "1s5";
 const RECEIVER: &str = "demo-scale-web-up";
 const MOST_CONTAINERS: u32 = 100;
+/// How long the copy of the registry may take to be complete.
+const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not zero");
 
 /// The demo project.
 pub fn project() -> Result<ProjectId> {
@@ -38,11 +41,44 @@ pub fn connection(url: Url) -> ProjectConfiguration {
             secret_key: None,
             ca_file: None,
         }),
-        max_in_flight: NonZeroUsize::new(16).context("16 is not zero")?,
+        max_in_flight: MAX_IN_FLIGHT,
     }
 }
 
-/// The demo receiver: the one of that name, or a new one if the project has no receivers yet.
-pub async fn receiver(backbone: &Backbone, directory: &Directory) -> Result<Receiver> {
-    todo_placeholder(backbone, directory).await
+/// The demo receiver. It is made at the first start; an operator who deletes it does not get it back.
+pub async fn receiver(
+    backbone: &Backbone,
+    directory: &Directory,
+    is_first_start: bool,
+) -> Result<Option<Receiver>> {
+    if !directory.reached(Revision(0), PATIENCE).await {
+        bail!("the receivers could not be read within {} s", PATIENCE.as_secs());
+    }
+    let project = project()?;
+    let there = directory
+        .list(&project)
+        .into_iter()
+        .find(|receiver| receiver.name == RECEIVER);
+    if there.is_some() || !is_first_start {
+        return Ok(there.map(|receiver| (*receiver).clone()));
+    }
+    let now = Timestamp::now();
+    let receiver = Receiver {
+        id: ReceiverId::random(now).context("make a receiver id")?,
+        project,
+        name: RECEIVER.to_owned(),
+        kind: Kind::ScaleService(ScaleService {
+            service_id: SERVICE.to_owned(),
+            action: Direction::Up,
+            amount: Amount::try_from(1)?,
+            bounds: Bounds::new(Amount::try_from(1)?, Amount::try_from(MOST_CONTAINERS)?)?,
+        }),
+        options: Options::default(),
+        activity: Activity::Active,
+        keys: KeyVersions::FIRST,
+        revision: 1,
+        created_at: now,
+    };
+    backbone.registry.create(receiver.clone()).await?;
+    Ok(Some(receiver))
 }

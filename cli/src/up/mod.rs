@@ -73,7 +73,7 @@ impl Running {
         let worker = Worker::start(WorkerOptions {
             backbone: backbone.clone(),
             directory: Arc::clone(&directory),
-            platforms: stormhook_worker::platforms::connect(&settings.projects, &readiness)?,
+            platforms: stormhook_worker::platforms::connect(&settings.projects)?,
             outcome_log: settings.folder.outcome_log(),
             readiness: Arc::clone(&readiness),
         })
@@ -81,7 +81,7 @@ impl Running {
         let metrics = IngressMetrics::register(&mut registry);
         let hook_keys = HookKeys::new(&settings.secret);
         let demo = if sandbox.is_some() {
-            Some(demo::receiver(&backbone, &directory).await?)
+            demo::receiver(&backbone, &directory, settings.is_first_start).await?
         } else {
             None
         };
@@ -91,15 +91,14 @@ impl Running {
                 public_url: settings.public_url.clone(),
                 hook_keys: hook_keys.clone(),
                 api_keys: settings.api_keys.clone(),
-                workers: HTTP_THREADS,
+                threads: HTTP_THREADS,
                 backbone,
                 directory: Arc::clone(&directory),
                 readiness,
             },
             metrics,
             Arc::new(registry),
-        )
-        .await?;
+        )?;
         let address = format!("http://{}", ingress.address());
         settings.leave_credentials(&address)?;
         let demo_url = demo.map(|receiver| {

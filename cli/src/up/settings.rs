@@ -29,6 +29,8 @@ pub struct Settings {
     pub projects: BTreeMap<ProjectId, ProjectConfiguration>,
     /// Where the practice platform is to be, if there is to be one.
     pub sandbox: Option<SandboxPlace>,
+    /// The folder was made just now.
+    pub is_first_start: bool,
     admin: Option<AdminKey>,
 }
 
@@ -62,6 +64,7 @@ impl Settings {
             None => data_folder::default_path("stormhook")?,
         };
         let folder = DataFolder::take(&path)?;
+        let is_first_start = !folder.backbone().exists();
         let secret_file = options.secret_file.clone().or(file.secret_file);
         let secret = match secret_file {
             Some(path) => {
@@ -91,6 +94,7 @@ impl Settings {
             api_keys,
             projects: file.projects,
             sandbox,
+            is_first_start,
             admin,
         })
     }

@@ -1,0 +1,50 @@
+//! What makes the sandbox slow, faulty or dead on purpose.
+
+use serde::{Deserialize, Serialize};
+
+/// The knobs. Rates are between 0 and 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Knobs {
+    /// How long each Cattle call takes at least.
+    pub(crate) latency_ms: u64,
+    /// The share of Cattle calls that fail before they have an effect.
+    pub(crate) error_rate: f64,
+    /// The share of changing Cattle calls that take effect, but are answered with an error.
+    pub(crate) error_after_rate: f64,
+    /// Every Cattle call fails.
+    pub(crate) outage: bool,
+    /// What failing calls say in `Retry-After`.
+    pub(crate) retry_after_seconds: Option<u64>,
+    /// How long states like `upgrading` last.
+    pub(crate) settle_ms: u64,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self {
+            latency_ms: 0,
+            error_rate: 0.0,
+            error_after_rate: 0.0,
+            outage: false,
+            retry_after_seconds: None,
+            settle_ms: 50,
+        }
+    }
+}
+
+impl Knobs {
+    /// The sentence that says which knob is out of range.
+    pub(crate) fn problem(&self) -> Option<&'static str> {
+        if !(0.0..=1.0).contains(&self.error_rate) {
+            return Some("errorRate must be between 0 and 1");
+        }
+        if !(0.0..=1.0).contains(&self.error_after_rate) {
+            return Some("errorAfterRate must be between 0 and 1");
+        }
+        if self.latency_ms > 600_000 || self.settle_ms > 3_600_000 {
+            return Some("latencyMs may be 600000 at most, settleMs 3600000");
+        }
+        None
+    }
+}

@@ -1,0 +1,81 @@
+//! The small environment that a new sandbox comes with.
+
+use serde_json::{Value, json};
+
+use crate::resource::Kind;
+use crate::world::time;
+
+/// The environment's id.
+pub(crate) const PROJECT: &str = "1a5";
+
+/// Everything in it.
+pub(crate) fn resources(now: i64) -> Vec<(Kind, Value)> {
+    let service = |id: &str, name: &str, stack: &str, change: Value| {
+        let mut service = service(now, id, name, stack, 1);
+        merge(&mut service, change);
+        (Kind::Service, service)
+    };
+    let host = |id: &str, name: &str, driver: Option<&str>, age_ms: i64| (Kind::Host, host(now - age_ms, id, name, driver));
+    vec![
+        (Kind::Stack, stack(now, "1st1", "demo")),
+        (Kind::Stack, stack(now, "1st2", "infrastructure")),
+        service("1s5", "web", "1st1", json!({})),
+        service("1s6", "api", "1st1", json!({"scale": 2, "currentScale": 2})),
+        service("1s7", "worker", "1st1", json!({"launchConfig": {"labels": {"tier": "background"}}})),
+        service("1s8", "lb", "1st1", json!({"type": "loadBalancerService", "kind": "loadBalancerService"})),
+        service("1s9", "agent", "1st2", json!({
+            "system": true,
+            "launchConfig": {"labels": {"io.rancher.scheduler.global": "true"}},
+        })),
+        service("1s10", "alias", "1st1", json!({"type": "dnsService", "kind": "dnsService", "launchConfig": null})),
+        service("1s11", "elsewhere", "1st1", json!({"type": "externalService", "kind": "externalService", "launchConfig": null})),
+        service("1s12", "elastic", "1st1", json!({"scalePolicy": {"min": 1, "max": 5, "increment": 1}})),
+        service("1s13", "selector", "1st1", json!({"launchConfig": {"imageUuid": "docker:rancher/none"}})),
+        host("1h1", "web01", Some("digitalocean"), 3_000),
+        host("1h2", "web02", Some("digitalocean"), 2_000),
+        host("1h3", "web03", Some("digitalocean"), 1_000),
+        host("1h4", "rack-7", None, 4_000),
+    ]
+}
+
+/// A service like any other.
+pub(crate) fn service(now: i64, id: &str, name: &str, stack: &str, scale: u32) -> Value {
+    json!({
+        "id": id, "type": "service", "kind": "service", "name": name, "accountId": PROJECT, "stackId": stack,
+        "state": "active", "transitioning": "no", "transitioningMessage": null, "healthState": "healthy",
+        "system": false, "scale": scale, "currentScale": scale, "scalePolicy": null, "startOnCreate": true,
+        "created": time(now), "createdTS": now, "removed": null, "metadata": {},
+        "launchConfig": {
+            "type": "launchConfig", "imageUuid": format!("docker:example/{name}:latest"),
+            "labels": {"app": name}, "environment": {},
+        },
+        "secondaryLaunchConfigs": [], "upgrade": null, "demand": 0.5,
+    })
+}
+
+fn host(created: i64, id: &str, name: &str, driver: Option<&str>) -> Value {
+    json!({
+        "id": id, "type": "host", "kind": "docker", "name": name, "hostname": name, "accountId": PROJECT,
+        "state": "active", "agentState": "active", "transitioning": "no", "driver": driver,
+        "digitaloceanConfig": driver.map(|_| json!({"region": "fra1", "size": "1gb"})),
+        "labels": {"role": "web"}, "created": time(created), "createdTS": created, "removed": null,
+    })
+}
+
+fn stack(now: i64, id: &str, name: &str) -> Value {
+    json!({
+        "id": id, "type": "stack", "name": name, "accountId": PROJECT, "state": "active", "transitioning": "no",
+        "created": time(now), "createdTS": now, "removed": null,
+    })
+}
+
+fn merge(target: &mut Value, change: Value) {
+    match (target, change) {
+        (Value::Object(target), Value::Object(change)) => {
+            for (field, value) in change {
+                merge(target.entry(field).or_insert(Value::Null), value);
+            }
+        }
+        (target, change) => *target = change,
+    }
+}
