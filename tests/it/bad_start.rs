@@ -1,0 +1,68 @@
+//! A start that cannot be is told in one sentence, with exit code 1.
+
+use std::path::Path;
+
+use stormhook_tests::up::{Up, program};
+use tokio::process::Command;
+
+async fn refused(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(program())
+        .args(["up", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder)
+        .args(arguments)
+        .output()
+        .await
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert_eq!(error.trim().lines().count(), 1, "{error}");
+    error
+}
+
+#[tokio::test]
+async fn a_folder_in_use_by_another_process_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    assert!(refused(folder.path(), &[]).await.contains("in use by another process"));
+    up.stop().await;
+}
+
+#[tokio::test]
+async fn a_folder_of_a_newer_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("FORMAT"), "2\n").unwrap();
+    assert!(refused(folder.path(), &[]).await.contains("newer version"));
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("stormhook.toml");
+    let short = folder.path().join("short");
+    std::fs::write(&short, "too short").unwrap();
+    for (text, says) in [
+        ("lisen = \"127.0.0.1:1\"", "lisen"),
+        ("secret_file = \"short\"", "32"),
+        ("backbone = \"nats://127.0.0.1:4222\"", "embedded"),
+    ] {
+        std::fs::write(&config, text).unwrap();
+        let error = refused(&folder.path().join("data"), &["--config", config.to_str().unwrap()]).await;
+        assert!(error.contains(says), "{text}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_taken_address_is_refused() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(program())
+        .args(["up", "--sandbox-listen", "127.0.0.1:0", "--listen", &address, "--data-dir"])
+        .arg(folder.path())
+        .output()
+        .await
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains(&address), "{error}");
+}

@@ -1,0 +1,12 @@
+//! Stories of what a user can see, one file each, told through the public interfaces alone.
+
+mod alert_storm;
+mod alertmanager;
+mod bad_input;
+mod bad_start;
+mod command_line;
+mod damaged_log;
+mod documents;
+mod first_steps;
+mod platform_down;
+mod process_killed;

@@ -1,0 +1,299 @@
+//! A real `stormhook up` as a process of its own, and what its users do with it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::wait;
+
+/// A running `stormhook up`.
+pub struct Up {
+    child: Child,
+    http: reqwest::Client,
+    /// Its address, like `http://127.0.0.1:40123`.
+    pub address: String,
+    /// Its practice platform's address, without `/v2-beta`.
+    pub sandbox: String,
+    access_key: String,
+    secret_key: String,
+}
+
+/// The `stormhook` that was built along with these tests.
+///
+/// # Panics
+/// When it was not built.
+pub fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("a running program has a path");
+    let program = test
+        .ancestors()
+        .nth(2)
+        .expect("tests stand two folders below the profile's")
+        .join("stormhook");
+    assert!(
+        program.exists(),
+        "{} is missing: run scripts/test, or first cargo build -p stormhook-cli",
+        program.display()
+    );
+    program
+}
+
+/// A client for plain HTTP.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn http() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .timeout(std::time::Duration::from_secs(70))
+        .build()
+        .expect("a client with default settings")
+}
+
+impl Up {
+    /// Starts on the data in `folder`, on free ports, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[]).await
+    }
+
+    /// The same with further arguments.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_with(folder: &Path, arguments: &[&str]) -> Self {
+        let mut child = Command::new(program())
+            .args(["up", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("stormhook starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let mut found = [const { String::new() }; 4];
+        while let Ok(Some(line)) = lines.next_line().await {
+            let word = line.split_whitespace().last().unwrap_or_default().to_owned();
+            for (place, sign) in ["up at", "access key", "secret key", "practice platform"].iter().enumerate() {
+                if line.contains(sign) {
+                    found[place].clone_from(&word);
+                }
+            }
+            if line.contains("history") {
+                break;
+            }
+        }
+        let [address, access_key, secret_key, sandbox] = found;
+        assert!(!address.is_empty(), "stormhook up ended: {:?}", child.wait().await);
+        let up = Self {
+            child,
+            http: http(),
+            address,
+            sandbox: sandbox.trim_end_matches("/v2-beta").to_owned(),
+            access_key,
+            secret_key,
+        };
+        wait::until("ready", || async {
+            let answer = up.http.get(format!("{}/readyz", up.address)).send().await;
+            match answer {
+                Ok(answer) if answer.status().is_success() => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+        up
+    }
+
+    /// Kills it without warning.
+    ///
+    /// # Panics
+    /// When it cannot be killed.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("it can be killed");
+    }
+
+    /// Asks it to stop, and waits until it has.
+    ///
+    /// # Panics
+    /// When it does not end well.
+    pub async fn stop(mut self) {
+        let id = self.child.id().expect("it runs").to_string();
+        let told = Command::new("kill").args(["-TERM", &id]).status().await;
+        assert!(told.is_ok_and(|status| status.success()), "it can be told to stop");
+        let status = self.child.wait().await.expect("it ends");
+        assert!(status.success(), "it ended with {status}");
+    }
+
+    /// Calls the management API in the demo project.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn api(&self, method: Method, path: &str, body: Option<&Value>) -> (StatusCode, Value) {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let url = format!("{}/v1-webhooks/{path}{separator}projectId=1a5", self.address);
+        let mut request = self
+            .http
+            .request(method, url)
+            .basic_auth(&self.access_key, Some(&self.secret_key));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        read(request).await
+    }
+
+    /// A request to this address, to be completed.
+    pub fn request(&self, method: Method, path_and_query: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path_and_query}", self.address))
+    }
+
+    /// The same with the admin key.
+    pub fn admin_request(&self, method: Method, path_and_query: &str) -> reqwest::RequestBuilder {
+        self.request(method, path_and_query)
+            .basic_auth(&self.access_key, Some(&self.secret_key))
+    }
+
+    /// Creates a scaleService receiver and returns its trigger URL without the address.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn scaling(&self, name: &str, service: &str, action: &str, bounds: (u32, u32), options: Value) -> Hook {
+        let mut body = json!({
+            "name": name, "driver": "scaleService",
+            "scaleServiceConfig": {
+                "serviceId": service, "action": action, "amount": 1, "min": bounds.0, "max": bounds.1,
+            },
+        });
+        if let (Some(body), Value::Object(options)) = (body.as_object_mut(), options) {
+            body.extend(options);
+        }
+        let (status, receiver) = self.api(Method::POST, "receivers", Some(&body)).await;
+        assert_eq!(status, StatusCode::OK, "{receiver}");
+        Hook::of(&receiver)
+    }
+
+    /// Fires `hook`.
+    ///
+    /// # Errors
+    /// When there is no answer, as the process was killed.
+    pub async fn fire(&self, hook: &Hook) -> Result<(StatusCode, Value), reqwest::Error> {
+        let answer = self.request(Method::POST, &hook.path).send().await?;
+        let status = answer.status();
+        Ok((status, answer.json().await?))
+    }
+
+    /// Fires `hook` with a body and headers.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn post(&self, hook: &Hook, body: &str, headers: &[(&str, &str)]) -> (StatusCode, Value) {
+        let mut request = self.request(Method::POST, &hook.path).body(body.to_owned());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        read(request).await
+    }
+
+    /// All triggers that `filter` (like `&status=failed`) lets through, the newest first.
+    ///
+    /// # Panics
+    /// When history is not answered.
+    pub async fn history(&self, filter: &str) -> Vec<Value> {
+        let mut all = Vec::new();
+        let mut page = self.api(Method::GET, &format!("triggers?limit=1000{filter}"), None).await;
+        loop {
+            assert_eq!(page.0, StatusCode::OK, "{}", page.1);
+            all.extend(page.1["data"].as_array().cloned().unwrap_or_default());
+            let Some(next) = page.1["pagination"]["next"].as_str() else {
+                return all;
+            };
+            let path = next.strip_prefix(&self.address).expect("pages are on the same server");
+            page = read(self.admin_request(Method::GET, path)).await;
+        }
+    }
+
+    /// Waits until no trigger waits for its outcome.
+    ///
+    /// # Panics
+    /// When one still waits after the deadline.
+    pub async fn settled(&self) {
+        let patience = std::time::Duration::from_secs(180);
+        wait::until_within(patience, "all triggers settled", || async {
+            let (status, page) = self.api(Method::GET, "triggers?status=pending&limit=1", None).await;
+            match page["data"].as_array() {
+                Some(waiting) if waiting.is_empty() => Ok(()),
+                _ => Err(format!("{status} {page}")),
+            }
+        })
+        .await;
+    }
+
+    /// The desired scale of a service, as the practice platform tells it.
+    ///
+    /// # Panics
+    /// When it does not tell.
+    pub async fn scale(&self, service: &str) -> u64 {
+        let url = format!("{}/v2-beta/services/{service}", self.sandbox);
+        let (_, service) = read(self.http.get(url)).await;
+        service["scale"].as_u64().expect("a service has a scale")
+    }
+
+    /// Changes something on the practice platform's admin side.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn tweak(&self, path: &str, change: &Value) {
+        let url = format!("{}/sandbox/{path}", self.sandbox);
+        let (status, answer) = read(self.http.put(url).json(change)).await;
+        assert!(status.is_success(), "{answer}");
+    }
+
+    /// The practice platform's record of changing calls.
+    ///
+    /// # Panics
+    /// When it does not tell.
+    pub async fn calls(&self) -> Vec<Value> {
+        let (_, calls) = read(self.http.get(format!("{}/sandbox/calls", self.sandbox))).await;
+        calls["data"].as_array().cloned().expect("calls are a list")
+    }
+}
+
+/// A trigger URL without the address, which changes from start to start.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    /// Path and query, with the key.
+    pub path: String,
+    /// The receiver's id.
+    pub receiver: String,
+}
+
+impl Hook {
+    /// The hook of a receiver as the API shows it.
+    ///
+    /// # Panics
+    /// When it has no URL.
+    pub fn of(receiver: &Value) -> Self {
+        let url = receiver["url"].as_str().expect("a receiver has a url");
+        let path = url.find("/v1-webhooks").expect("a trigger URL has this path");
+        Self {
+            path: url[path..].to_owned(),
+            receiver: receiver["id"].as_str().expect("a receiver has an id").to_owned(),
+        }
+    }
+}
+
+/// Sends a request and reads the JSON of its answer.
+///
+/// # Panics
+/// When there is no answer.
+pub async fn read(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
+    let answer = request.send().await.expect("an answer");
+    let status = answer.status();
+    let bytes = answer.bytes().await.expect("a whole answer");
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
