@@ -1,4 +1,9 @@
 //! The contract of every port, kept by the embedded backbone.
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "whatever is not as a test expects ends the test"
+)]
 
 use std::future::Future;
 
@@ -8,7 +13,8 @@ use stormhook_tests::contract;
 
 async fn on_a_new_database<F: Future<Output = ()>>(test: impl FnOnce(Backbone) -> F) {
     let folder = tempfile::tempdir().unwrap();
-    let embedded = Embedded::open(&folder.path().join("b.redb"), EmbeddedOptions::default()).unwrap();
+    let embedded =
+        Embedded::open(&folder.path().join("b.redb"), EmbeddedOptions::default()).unwrap();
     test(embedded.backbone()).await;
     embedded.close().await;
 }

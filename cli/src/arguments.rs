@@ -57,10 +57,20 @@ pub struct UpOptions {
     #[arg(long, env = "STORMHOOK_SECRET_FILE", value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
     /// Where the practice platform listens
-    #[arg(long, env = "STORMHOOK_SANDBOX_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8086")]
+    #[arg(
+        long,
+        env = "STORMHOOK_SANDBOX_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8086"
+    )]
     pub sandbox_listen: SocketAddr,
     /// How long running actions may take to finish when stopping, in seconds
-    #[arg(long, env = "STORMHOOK_GRACE_SECONDS", value_name = "SECONDS", default_value_t = 10)]
+    #[arg(
+        long,
+        env = "STORMHOOK_GRACE_SECONDS",
+        value_name = "SECONDS",
+        default_value_t = 10
+    )]
     pub grace_seconds: u64,
     #[command(flatten)]
     pub log: LogOptions,
@@ -70,16 +80,32 @@ pub struct UpOptions {
 #[derive(Args)]
 pub struct SandboxOptions {
     /// Where to listen
-    #[arg(long, env = "STORMHOOK_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8086")]
+    #[arg(
+        long,
+        env = "STORMHOOK_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8086"
+    )]
     pub listen: SocketAddr,
     /// Where its state is kept [default: the user's data folder]
     #[arg(long, env = "STORMHOOK_DATA_DIR", value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
     /// The access key that its API asks for [default: it asks for none]
-    #[arg(long, env = "STORMHOOK_API_ACCESS_KEY", value_name = "KEY", requires = "api_secret_key")]
+    #[arg(
+        long,
+        env = "STORMHOOK_API_ACCESS_KEY",
+        value_name = "KEY",
+        requires = "api_secret_key"
+    )]
     pub api_access_key: Option<String>,
     /// The secret key that its API asks for
-    #[arg(long, env = "STORMHOOK_API_SECRET_KEY", value_name = "KEY", requires = "api_access_key", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "STORMHOOK_API_SECRET_KEY",
+        value_name = "KEY",
+        requires = "api_access_key",
+        hide_env_values = true
+    )]
     pub api_secret_key: Option<String>,
     #[command(flatten)]
     pub log: LogOptions,
@@ -89,7 +115,12 @@ pub struct SandboxOptions {
 #[derive(Args)]
 pub struct LogOptions {
     /// What to log: error, warn, info, debug, trace, or directives like info,stormhook_worker=debug
-    #[arg(long, env = "STORMHOOK_LOG_FILTER", value_name = "FILTER", default_value = "warn")]
+    #[arg(
+        long,
+        env = "STORMHOOK_LOG_FILTER",
+        value_name = "FILTER",
+        default_value = "warn"
+    )]
     pub log_filter: String,
     /// How log lines look
     #[arg(long, env = "STORMHOOK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -128,7 +159,12 @@ pub struct ServerOptions {
     #[arg(long, env = "STORMHOOK_ACCESS_KEY", value_name = "KEY")]
     pub access_key: Option<String>,
     /// The secret key
-    #[arg(long, env = "STORMHOOK_SECRET_KEY", value_name = "KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "STORMHOOK_SECRET_KEY",
+        value_name = "KEY",
+        hide_env_values = true
+    )]
     pub secret_key: Option<String>,
     /// The data folder of `stormhook up` on this machine, for what is not given
     #[arg(long, env = "STORMHOOK_DATA_DIR", value_name = "FOLDER")]
@@ -188,7 +224,12 @@ pub enum ReceiversCommand {
         #[command(flatten)]
         receiver: ReceiverChoice,
         /// How long the old URL stays valid, in seconds
-        #[arg(long, env = "STORMHOOK_OVERLAP_SECONDS", value_name = "SECONDS", default_value_t = 0)]
+        #[arg(
+            long,
+            env = "STORMHOOK_OVERLAP_SECONDS",
+            value_name = "SECONDS",
+            default_value_t = 0
+        )]
         overlap_seconds: u64,
         #[command(flatten)]
         output: Output,
@@ -239,7 +280,12 @@ pub struct NewReceiver {
     #[arg(long, env = "STORMHOOK_NAME", required_unless_present = "file")]
     pub name: Option<String>,
     /// The id of the service to scale
-    #[arg(long, env = "STORMHOOK_SERVICE", value_name = "ID", required_unless_present = "file")]
+    #[arg(
+        long,
+        env = "STORMHOOK_SERVICE",
+        value_name = "ID",
+        required_unless_present = "file"
+    )]
     pub service: Option<String>,
     /// up or down
     #[arg(long, env = "STORMHOOK_ACTION", required_unless_present = "file")]

@@ -39,13 +39,17 @@ impl Grant {
 pub(crate) fn authorize(app: &App, request: &HttpRequest, need: Need) -> Result<Grant, ApiError> {
     let key = authenticate(app, request)?;
     if need == Need::Write && key.role == Role::Readonly {
-        return Err(ApiError::forbidden("a key with the role readonly cannot change anything"));
+        return Err(ApiError::forbidden(
+            "a key with the role readonly cannot change anything",
+        ));
     }
     let project = parameter(request, "projectId").ok_or_else(|| ApiError::missing("projectId"))?;
     let refusal = || ApiError::forbidden(format!("this key is not valid in project {project}"));
     let project: ProjectId = project.parse().map_err(|_| refusal())?;
     if !key.projects.covers(&project) {
-        return Err(ApiError::forbidden(format!("this key is not valid in project {project}")));
+        return Err(ApiError::forbidden(format!(
+            "this key is not valid in project {project}"
+        )));
     }
     Ok(Grant {
         project,
@@ -74,7 +78,9 @@ fn authenticate<'a>(app: &'a App, request: &HttpRequest) -> Result<&'a ApiKey, A
             found = Some(key);
         }
     }
-    found.ok_or_else(|| ApiError::unauthorized("there is no such access key, or its secret key is another"))
+    found.ok_or_else(|| {
+        ApiError::unauthorized("there is no such access key, or its secret key is another")
+    })
 }
 
 fn basic(request: &HttpRequest) -> Option<(String, String)> {

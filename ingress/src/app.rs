@@ -28,8 +28,14 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(options: IngressOptions, metrics: IngressMetrics, registry: Arc<Registry>) -> Self {
-        let public_url = options.public_url.map(|url| url.as_str().trim_end_matches('/').to_owned());
+    pub(crate) fn new(
+        options: IngressOptions,
+        metrics: IngressMetrics,
+        registry: Arc<Registry>,
+    ) -> Self {
+        let public_url = options
+            .public_url
+            .map(|url| url.as_str().trim_end_matches('/').to_owned());
         Self {
             backbone: options.backbone,
             directory: options.directory,

@@ -16,7 +16,10 @@ pub(crate) const LARGEST: usize = 1024 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The whole body.
-pub(crate) async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn read(
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Vec<u8>, ApiError> {
     let announced = request
         .headers()
         .get(CONTENT_LENGTH)
@@ -28,16 +31,27 @@ pub(crate) async fn read(request: &HttpRequest, payload: web::Payload) -> Result
         .await
         .unwrap_or_else(|_| {
             let message = format!("the body was not sent within {} s", TIMEOUT.as_secs());
-            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeout", message))
+            Err(ApiError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "RequestTimeout",
+                message,
+            ))
         })
 }
 
 /// The body of a management call, as JSON.
-pub(crate) async fn read_json(request: &HttpRequest, payload: web::Payload) -> Result<Value, ApiError> {
+pub(crate) async fn read_json(
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Value, ApiError> {
     match request.headers().get(CONTENT_TYPE) {
         None => {
             let message = "the request needs the header Content-Type: application/json";
-            return Err(ApiError::invalid("MissingRequired", "Content-Type", message));
+            return Err(ApiError::invalid(
+                "MissingRequired",
+                "Content-Type",
+                message,
+            ));
         }
         Some(kind) if !is_json(kind.to_str().unwrap_or_default()) => {
             let message = "the body must be JSON, with the header Content-Type: application/json";

@@ -43,7 +43,10 @@ pub(crate) async fn fire(
 ) -> Result<HttpResponse, ApiError> {
     let result = accept(&app, &request, payload).await;
     if let Err(error) = &result {
-        app.metrics.refused.get_or_create(&Reason { code: error.code() }).inc();
+        app.metrics
+            .refused
+            .get_or_create(&Reason { code: error.code() })
+            .inc();
     }
     result
 }
@@ -62,13 +65,20 @@ async fn accept(
     let trigger = trigger(app, request, &receiver, body, now)?;
     let id = trigger.id;
     let started = Instant::now();
-    let appended = app.backbone.triggers.append(trigger).await.map_err(|error| match error {
-        AppendError::Unavailable(error) => ApiError::from(error),
-        AppendError::Unstorable(reason) => {
-            ApiError::new(StatusCode::BAD_REQUEST, "InvalidBodyContent", reason)
-        }
-    })?;
-    app.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
+    let appended = app
+        .backbone
+        .triggers
+        .append(trigger)
+        .await
+        .map_err(|error| match error {
+            AppendError::Unavailable(error) => ApiError::from(error),
+            AppendError::Unstorable(reason) => {
+                ApiError::new(StatusCode::BAD_REQUEST, "InvalidBodyContent", reason)
+            }
+        })?;
+    app.metrics
+        .append_seconds
+        .observe(started.elapsed().as_secs_f64());
     if appended.is_duplicate {
         app.metrics.duplicates.inc();
     } else {
@@ -107,7 +117,8 @@ fn called_receiver(
         return Err(ApiError::missing("key"));
     };
     let project = parameter(request, "projectId").ok_or_else(|| ApiError::missing("projectId"))?;
-    let refusal = || ApiError::forbidden("the key in this trigger URL is not valid, or not any more");
+    let refusal =
+        || ApiError::forbidden("the key in this trigger URL is not valid, or not any more");
     let project: ProjectId = project.parse().map_err(|_| refusal())?;
     let (receiver, version) = app.hook_keys.verify(&project, &key).ok_or_else(refusal)?;
     let receiver = app.directory.get(receiver).ok_or_else(refusal)?;

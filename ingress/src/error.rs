@@ -41,7 +41,11 @@ impl ApiError {
 
     /// 400 because a parameter is missing.
     pub(crate) fn missing(field: &str) -> Self {
-        Self::invalid("MissingRequired", field, format!("{field} is missing in the address's query"))
+        Self::invalid(
+            "MissingRequired",
+            field,
+            format!("{field} is missing in the address's query"),
+        )
     }
 
     /// 403.
@@ -70,7 +74,11 @@ impl ApiError {
 
     /// 503, to be tried again.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailable",
+            message,
+        )
     }
 
     /// The same error, because of this field.

@@ -28,7 +28,8 @@ fn value(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, ApiE
     match value.to_str() {
         Ok(text) if (1..=LONGEST).contains(&text.len()) => Ok(Some(text.to_owned())),
         _ => {
-            let message = format!("the header {name} must have 1 to {LONGEST} visible ASCII characters");
+            let message =
+                format!("the header {name} must have 1 to {LONGEST} visible ASCII characters");
             Err(ApiError::invalid("InvalidFormat", name, message))
         }
     }

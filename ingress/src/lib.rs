@@ -1,7 +1,7 @@
 //! The ingress: checks keys, appends triggers to the log, answers; manages receivers; passes questions of history
 //! on to workers. It holds no platform credentials and no history.
 //!
-//! The main path is [`endpoint`]; the management calls are [`receivers`], [`triggers`] and [`targets`].
+//! The main path is `endpoint`; the management calls are `receivers`, `triggers` and `targets`.
 
 mod access;
 mod app;
@@ -68,7 +68,9 @@ pub struct IngressOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Its address cannot be had.
-    #[error("cannot listen on {address}: {source}; stop what listens there, or choose another address with --listen")]
+    #[error(
+        "cannot listen on {address}: {source}; stop what listens there, or choose another address with --listen"
+    )]
     Listen {
         /// Which.
         address: SocketAddr,

@@ -39,8 +39,15 @@ mod tests {
             ("return=minimal", None),
         ] {
             let mut headers = HeaderMap::new();
-            headers.append(HeaderName::from_static("prefer"), HeaderValue::from_static(value));
-            assert_eq!(wait(&headers).map(|wait| wait.as_secs()), seconds, "{value}");
+            headers.append(
+                HeaderName::from_static("prefer"),
+                HeaderValue::from_static(value),
+            );
+            assert_eq!(
+                wait(&headers).map(|wait| wait.as_secs()),
+                seconds,
+                "{value}"
+            );
         }
     }
 }

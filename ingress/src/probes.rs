@@ -18,17 +18,27 @@ pub(crate) async fn ready(app: web::Data<App>) -> HttpResponse {
     let is_ready = parts.values().all(Result::is_ok);
     let parts: Map<_, _> = parts
         .into_iter()
-        .map(|(part, state)| (part, json!(state.err().unwrap_or_else(|| "ready".to_owned()))))
+        .map(|(part, state)| {
+            (
+                part,
+                json!(state.err().unwrap_or_else(|| "ready".to_owned())),
+            )
+        })
         .collect();
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     HttpResponse::build(status).json(json!({"ready": is_ready, "parts": parts}))
 }
 
 /// What is measured, for Prometheus.
 pub(crate) async fn metrics(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
     let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &app.registry)
-        .map_err(|error| ApiError::unavailable(format!("the metrics cannot be written: {error}")))?;
+    prometheus_client::encoding::text::encode(&mut text, &app.registry).map_err(|error| {
+        ApiError::unavailable(format!("the metrics cannot be written: {error}"))
+    })?;
     Ok(HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(text))

@@ -28,7 +28,10 @@ const LONGEST_OVERLAP_SECONDS: u64 = 7 * 86_400;
 const LONGEST_DISABLED_SECONDS: u64 = 366 * 86_400;
 
 /// `GET /v1-webhooks/receivers`
-pub(crate) async fn list(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn list(
+    app: web::Data<App>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Read)?;
     let data: Vec<_> = app
         .directory
@@ -68,11 +71,21 @@ pub(crate) async fn create(
         created_at: now,
     };
     // Told before the platform is asked, which takes longer; the registry itself has the last word.
-    if app.directory.list(&grant.project).iter().any(|other| other.name == receiver.name) {
+    if app
+        .directory
+        .list(&grant.project)
+        .iter()
+        .any(|other| other.name == receiver.name)
+    {
         return Err(name_taken(&receiver.project, &receiver.name));
     }
     check_target(&app, &receiver).await?;
-    let revision = app.backbone.registry.create(receiver.clone()).await.map_err(told)?;
+    let revision = app
+        .backbone
+        .registry
+        .create(receiver.clone())
+        .await
+        .map_err(told)?;
     reached(&app, revision).await?;
     Ok(HttpResponse::Ok().json(shown(&app, &request, &grant, &receiver)))
 }
@@ -120,7 +133,12 @@ pub(crate) async fn delete(
 ) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Write)?;
     let receiver = find(&app, &grant, &id)?;
-    let revision = app.backbone.registry.delete(receiver.id).await.map_err(told)?;
+    let revision = app
+        .backbone
+        .registry
+        .delete(receiver.id)
+        .await
+        .map_err(told)?;
     reached(&app, revision).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -155,7 +173,8 @@ pub(crate) async fn act(
             set_activity(&app, &grant, &id, Activity::Disabled { until }).await?
         }
         other => {
-            let message = format!("{other:?} is no action; a receiver has rotate, enable and disable");
+            let message =
+                format!("{other:?} is no action; a receiver has rotate, enable and disable");
             return Err(ApiError::invalid("InvalidAction", "action", message));
         }
     };
@@ -203,7 +222,10 @@ async fn alter(
             Err(error) => return Err(told(error)),
         }
     }
-    Err(last.map_or_else(|| ApiError::unavailable("the receiver cannot be changed now"), told))
+    Err(last.map_or_else(
+        || ApiError::unavailable("the receiver cannot be changed now"),
+        told,
+    ))
 }
 
 async fn check_target(app: &App, receiver: &Receiver) -> Result<(), ApiError> {
@@ -226,7 +248,9 @@ async fn reached(app: &App, revision: Revision) -> Result<(), ApiError> {
     if app.directory.reached(revision, PATIENCE).await {
         return Ok(());
     }
-    Err(ApiError::unavailable("the change is stored, but is not seen here yet"))
+    Err(ApiError::unavailable(
+        "the change is stored, but is not seen here yet",
+    ))
 }
 
 fn find(app: &App, grant: &Grant, id: &str) -> Result<Arc<Receiver>, ApiError> {
@@ -240,10 +264,15 @@ fn shown(app: &App, request: &HttpRequest, grant: &Grant, receiver: &Receiver) -
     let base = app.base(request);
     let project = &receiver.project;
     let url = grant.sees_urls().then(|| {
-        let key = app.hook_keys.key(project, receiver.id, receiver.keys.current);
+        let key = app
+            .hook_keys
+            .key(project, receiver.id, receiver.keys.current);
         format!("{base}/v1-webhooks/endpoint?key={key}&projectId={project}")
     });
-    let self_link = format!("{base}/v1-webhooks/receivers/{}?projectId={project}", receiver.id);
+    let self_link = format!(
+        "{base}/v1-webhooks/receivers/{}?projectId={project}",
+        receiver.id
+    );
     let now = Timestamp::now();
     receiver_json::render(
         receiver,
@@ -265,7 +294,11 @@ fn disabled_until(options: &Value, now: Timestamp) -> Result<Option<Timestamp>, 
             .parse()
             .map(Some)
             .map_err(|error| ApiError::invalid("InvalidFormat", "until", format!("{error}"))),
-        _ => Err(ApiError::invalid("InvalidFormat", "until", "until must be a time like 2026-11-23T21:00:00Z")),
+        _ => Err(ApiError::invalid(
+            "InvalidFormat",
+            "until",
+            "until must be a time like 2026-11-23T21:00:00Z",
+        )),
     }
 }
 
@@ -275,7 +308,8 @@ fn seconds(options: &Value, field: &str, most: u64) -> Result<Option<u64>, ApiEr
         value => match value.as_u64() {
             Some(seconds) if seconds <= most => Ok(Some(seconds)),
             _ => {
-                let message = format!("{field} must be a whole number from 0 to {most}, but it is {value}");
+                let message =
+                    format!("{field} must be a whole number from 0 to {most}, but it is {value}");
                 Err(ApiError::invalid("InvalidFormat", field, message))
             }
         },

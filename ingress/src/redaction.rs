@@ -26,7 +26,10 @@ mod tests {
 
     #[test]
     fn only_what_is_named_is_masked() {
-        let redacted = redact(&["/a/b".to_owned(), "/no".to_owned()], br#"{"a":{"b":"s","c":1}}"#.to_vec());
+        let redacted = redact(
+            &["/a/b".to_owned(), "/no".to_owned()],
+            br#"{"a":{"b":"s","c":1}}"#.to_vec(),
+        );
         assert_eq!(redacted, br#"{"a":{"b":"***","c":1}}"#);
         assert_eq!(redact(&["/a".to_owned()], b"text".to_vec()), b"text");
     }

@@ -37,7 +37,10 @@ pub(crate) fn configure(routes: &mut web::ServiceConfig) {
 /// A resource that answers methods other than `allow` with 405.
 fn resource(path: &str, allow: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
-        Err::<HttpResponse, _>(ApiError::method_not_allowed(request.method().as_str(), allow))
+        Err::<HttpResponse, _>(ApiError::method_not_allowed(
+            request.method().as_str(),
+            allow,
+        ))
     }))
 }
 
@@ -59,5 +62,8 @@ async fn version(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespon
 }
 
 async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    Err(ApiError::not_found(format!("there is nothing at {}", request.path())))
+    Err(ApiError::not_found(format!(
+        "there is nothing at {}",
+        request.path()
+    )))
 }

@@ -30,9 +30,11 @@ pub(crate) fn check(
             .is_some_and(|signature| is_signed(secret.0.as_bytes(), &[body], &signature));
         return if is_valid { Ok(()) } else { Err(wrong()) };
     }
-    let (Some(id), Some(at), Some(signatures)) =
-        (text("webhook-id"), text("webhook-timestamp"), text("webhook-signature"))
-    else {
+    let (Some(id), Some(at), Some(signatures)) = (
+        text("webhook-id"),
+        text("webhook-timestamp"),
+        text("webhook-signature"),
+    ) else {
         return Err(ApiError::unauthorized(
             "this hook needs signed requests: X-Hub-Signature-256, or webhook-id, webhook-timestamp and webhook-signature",
         ));
@@ -40,7 +42,9 @@ pub(crate) fn check(
     let seconds: i64 = at.parse().map_err(|_| wrong())?;
     let signed_at = Timestamp::from_millis(seconds.saturating_mul(1_000));
     if now.since(signed_at).max(signed_at.since(now)) > TOLERANCE {
-        return Err(ApiError::unauthorized("the signature's time is more than 5 minutes from now"));
+        return Err(ApiError::unauthorized(
+            "the signature's time is more than 5 minutes from now",
+        ));
     }
     let key = match secret.0.strip_prefix("whsec_") {
         Some(encoded) => STANDARD.decode(encoded).map_err(|_| wrong())?,

@@ -10,7 +10,10 @@ use crate::app::App;
 use crate::error::ApiError;
 
 /// `GET /v1-webhooks/targets?kind=service|hostLabel|serviceLabel`
-pub(crate) async fn list(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn list(
+    app: web::Data<App>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Read)?;
     let kind = parameter(&request, "kind").ok_or_else(|| ApiError::missing("kind"))?;
     let of = match kind.as_str() {
@@ -18,7 +21,8 @@ pub(crate) async fn list(app: web::Data<App>, request: HttpRequest) -> Result<Ht
         "hostLabel" => TargetKind::HostLabel,
         "serviceLabel" => TargetKind::ServiceLabel,
         other => {
-            let message = format!("kind must be service, hostLabel or serviceLabel, but it is {other:?}");
+            let message =
+                format!("kind must be service, hostLabel or serviceLabel, but it is {other:?}");
             return Err(ApiError::invalid("InvalidOption", "kind", message));
         }
     };

@@ -42,7 +42,13 @@ pub(crate) fn detail(detail: &TriggerDetail, link: &str) -> Value {
     shown["idempotencyKey"] = json!(trigger.idempotency_key);
     shown["bodySha256"] = json!(trigger.body_sha256);
     shown["bodyBytes"] = json!(trigger.body_bytes);
-    shown["attempts"] = json!(detail.item.outcome.as_ref().map_or(0, |outcome| outcome.attempts));
+    shown["attempts"] = json!(
+        detail
+            .item
+            .outcome
+            .as_ref()
+            .map_or(0, |outcome| outcome.attempts)
+    );
     shown["plan"] = json!(detail.plan);
     shown["children"] = json!([]);
     shown["body"] = Value::Null;

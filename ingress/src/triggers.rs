@@ -18,7 +18,10 @@ const LARGEST_LIMIT: usize = 1_000;
 const MARKER: char = 'm';
 
 /// `GET /v1-webhooks/triggers`
-pub(crate) async fn list(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn list(
+    app: web::Data<App>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Read)?;
     let query = parse(&request, grant.project)?;
     let (project, limit) = (query.project.clone(), query.limit);
@@ -27,7 +30,9 @@ pub(crate) async fn list(app: web::Data<App>, request: HttpRequest) -> Result<Ht
     };
     let base = app.base(&request);
     let last = page.triggers.last().map(|item| item.trigger.sequence);
-    let next = last.filter(|_| page.has_more).map(|last| next_page(&base, &request, last));
+    let next = last
+        .filter(|_| page.has_more)
+        .map(|last| next_page(&base, &request, last));
     let data: Vec<_> = page
         .triggers
         .iter()
@@ -81,8 +86,9 @@ fn parse(request: &HttpRequest, project: ProjectId) -> Result<HistoryQuery, ApiE
         limit: DEFAULT_LIMIT,
     };
     for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
-        let invalid =
-            |code, message: String| Err(ApiError::invalid(code, &name, format!("{name}: {message}")));
+        let invalid = |code, message: String| {
+            Err(ApiError::invalid(code, &name, format!("{name}: {message}")))
+        };
         match &*name {
             "projectId" => {}
             _ if value.is_empty() => {}
@@ -104,15 +110,29 @@ fn parse(request: &HttpRequest, project: ProjectId) -> Result<HistoryQuery, ApiE
             "limit" => match value.parse() {
                 Ok(limit) if (1..=LARGEST_LIMIT).contains(&limit) => query.limit = limit,
                 _ => {
-                    let message = format!("{value:?} is not a whole number from 1 to {LARGEST_LIMIT}");
+                    let message =
+                        format!("{value:?} is not a whole number from 1 to {LARGEST_LIMIT}");
                     return invalid("InvalidOption", message);
                 }
             },
-            "marker" => match value.strip_prefix(MARKER).and_then(|marker| marker.parse().ok()) {
+            "marker" => match value
+                .strip_prefix(MARKER)
+                .and_then(|marker| marker.parse().ok())
+            {
                 Some(before) => query.before = Some(Sequence(before)),
-                None => return invalid("InvalidFormat", format!("{value:?} is not the marker of a page")),
+                None => {
+                    return invalid(
+                        "InvalidFormat",
+                        format!("{value:?} is not the marker of a page"),
+                    );
+                }
             },
-            _ => return invalid("InvalidOption", "this is not a filter that is known here".to_owned()),
+            _ => {
+                return invalid(
+                    "InvalidOption",
+                    "this is not a filter that is known here".to_owned(),
+                );
+            }
         }
     }
     if let (Some(since), Some(until)) = (query.since, query.until)

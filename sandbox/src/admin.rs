@@ -39,7 +39,8 @@ async fn set_knobs(world: web::Data<World>, body: web::Bytes) -> Result<HttpResp
     for (knob, value) in change {
         merged[knob] = value;
     }
-    let knobs: Knobs = serde_json::from_value(merged.clone()).map_err(|error| bad_request(error.to_string()))?;
+    let knobs: Knobs =
+        serde_json::from_value(merged.clone()).map_err(|error| bad_request(error.to_string()))?;
     if let Some(problem) = knobs.problem() {
         return Err(bad_request(problem.to_owned()));
     }
@@ -58,7 +59,10 @@ struct Page {
     limit: Option<usize>,
 }
 
-async fn calls(world: web::Data<World>, page: web::Query<Page>) -> Result<HttpResponse, CattleError> {
+async fn calls(
+    world: web::Data<World>,
+    page: web::Query<Page>,
+) -> Result<HttpResponse, CattleError> {
     let limit = page.limit.unwrap_or(MOST_CALLS).min(MOST_CALLS);
     let (data, total) = world.store.calls(page.after, limit)?;
     Ok(HttpResponse::Ok().json(json!({"data": data, "total": total})))
@@ -96,7 +100,10 @@ fn one() -> u32 {
 }
 
 /// Creates one service, or `count` with numbered names.
-async fn create_services(world: web::Data<World>, body: web::Bytes) -> Result<HttpResponse, CattleError> {
+async fn create_services(
+    world: web::Data<World>,
+    body: web::Bytes,
+) -> Result<HttpResponse, CattleError> {
     let new: NewServices = parse(&body)?;
     let count = new.count.unwrap_or(1);
     if count > MOST_SERVICES {
@@ -111,11 +118,17 @@ async fn create_services(world: web::Data<World>, body: web::Bytes) -> Result<Ht
         };
         let id = inner.next_id(Kind::Service);
         let service = seed::service(now(), &id, &name, "1st1", new.scale);
-        inner.resources.insert((Kind::Service, number_of(Kind::Service, &id)), service.clone());
+        inner.resources.insert(
+            (Kind::Service, number_of(Kind::Service, &id)),
+            service.clone(),
+        );
         created.push(service);
     }
     world.store.write(&Changes {
-        resources: created.iter().map(|service| write_of(Kind::Service, service)).collect(),
+        resources: created
+            .iter()
+            .map(|service| write_of(Kind::Service, service))
+            .collect(),
         ..Changes::default()
     })?;
     Ok(HttpResponse::Created().json(json!({"data": created})))
@@ -135,11 +148,13 @@ async fn set_service(
     body: web::Bytes,
 ) -> Result<HttpResponse, CattleError> {
     let change: ServiceChange = parse(&body)?;
-    if change.demand.is_some_and(|demand| !(demand >= 0.0)) {
+    if change.demand.is_some_and(|demand| demand < 0.0) {
         return Err(bad_request("demand must not be negative".to_owned()));
     }
     let mut inner = world.lock();
-    let service = inner.get(Kind::Service, &id, now()).ok_or_else(CattleError::not_found)?;
+    let service = inner
+        .get(Kind::Service, &id, now())
+        .ok_or_else(CattleError::not_found)?;
     if let Some(demand) = change.demand {
         service["demand"] = json!(demand);
     }
@@ -158,7 +173,11 @@ async fn metrics(world: web::Data<World>) -> Result<HttpResponse, CattleError> {
     let mut inner = world.lock();
     let text = world.metrics.text(inner.all(Kind::Service, now()));
     let text = text.map_err(|error| {
-        CattleError::new(StatusCode::INTERNAL_SERVER_ERROR, "ServerError", error.to_string())
+        CattleError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "ServerError",
+            error.to_string(),
+        )
     })?;
     Ok(HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")

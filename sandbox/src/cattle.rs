@@ -27,7 +27,9 @@ pub(crate) fn configure(routes: &mut web::ServiceConfig) {
         .service(web::resource("/v2-beta/projects/{project}/{kind}/{id}").to(answer))
         .service(web::resource("/v2-beta/{kind}").to(answer))
         .service(web::resource("/v2-beta/{kind}/{id}").to(answer))
-        .default_service(web::to(|| async { Err::<HttpResponse, _>(CattleError::not_found()) }));
+        .default_service(web::to(|| async {
+            Err::<HttpResponse, _>(CattleError::not_found())
+        }));
 }
 
 /// What a call is about.
@@ -44,36 +46,50 @@ struct Call {
 
 async fn answer(world: web::Data<World>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
     let answered = call(&world, &request, &body).await;
-    let response = answered.unwrap_or_else(|error| actix_web::ResponseError::error_response(&error));
-    world.metrics.count(request.method().as_str(), response.status().as_u16());
+    let response =
+        answered.unwrap_or_else(|error| actix_web::ResponseError::error_response(&error));
+    world
+        .metrics
+        .count(request.method().as_str(), response.status().as_u16());
     response
 }
 
-async fn call(world: &World, request: &HttpRequest, body: &[u8]) -> Result<HttpResponse, CattleError> {
+async fn call(
+    world: &World,
+    request: &HttpRequest,
+    body: &[u8],
+) -> Result<HttpResponse, CattleError> {
     authenticate(world, request)?;
     let parts = request.match_info();
     let project = parts.get("project").unwrap_or(seed::PROJECT);
     if project != seed::PROJECT {
         return Err(CattleError::not_found());
     }
-    let kind = parts.get("kind").and_then(Kind::of_plural).ok_or_else(CattleError::not_found)?;
-    let connection = request.connection_info();
+    let kind = parts
+        .get("kind")
+        .and_then(Kind::of_plural)
+        .ok_or_else(CattleError::not_found)?;
     let call = Call {
         method: request.method().clone(),
         path: request.path().to_owned(),
-        base: format!("{}://{}/v2-beta/projects/{project}", connection.scheme(), connection.host()),
+        base: format!("{}/projects/{project}", base(request)),
         kind,
         id: parts.get("id").map(str::to_owned),
-        query: url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect(),
+        query: url::form_urlencoded::parse(request.query_string().as_bytes())
+            .into_owned()
+            .collect(),
         body: match body.trim_ascii() {
             [] => json!({}),
             body => serde_json::from_slice(body).map_err(|error| {
-                CattleError::new(StatusCode::UNPROCESSABLE_ENTITY, "InvalidBodyContent", error.to_string())
+                CattleError::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "InvalidBodyContent",
+                    error.to_string(),
+                )
             })?,
         },
         started: now(),
     };
-    drop(connection);
     let knobs = world.lock().knobs.clone();
     if knobs.latency_ms > 0 {
         tokio::time::sleep(Duration::from_millis(knobs.latency_ms)).await;
@@ -93,9 +109,16 @@ async fn call(world: &World, request: &HttpRequest, body: &[u8]) -> Result<HttpR
 fn read(world: &World, call: &Call) -> Result<HttpResponse, CattleError> {
     let mut inner = world.lock();
     let body = match &call.id {
-        None => collection::page(call.kind, inner.all(call.kind, call.started), &call.query, &call.base),
+        None => collection::page(
+            call.kind,
+            inner.all(call.kind, call.started),
+            &call.query,
+            &call.base,
+        ),
         Some(id) => {
-            let resource = inner.get(call.kind, id, now()).ok_or_else(CattleError::not_found)?;
+            let resource = inner
+                .get(call.kind, id, now())
+                .ok_or_else(CattleError::not_found)?;
             shown(call.kind, resource, &call.base)
         }
     };
@@ -118,14 +141,23 @@ fn change(world: &World, call: &Call, knobs: &Knobs) -> Result<HttpResponse, Cat
         }
     };
     let (status, effect) = match &result {
-        Ok(done) => (done.refusal.as_ref().map_or(done.status, |refusal| refusal.status), done.effect.clone()),
+        Ok(done) => (
+            done.refusal
+                .as_ref()
+                .map_or(done.status, |refusal| refusal.status),
+            done.effect.clone(),
+        ),
         Err(error) => {
             resource = None;
             (error.status, Value::Null)
         }
     };
     let is_hidden = result.is_ok() && chance(knobs.error_after_rate);
-    let status = if is_hidden { StatusCode::INTERNAL_SERVER_ERROR } else { status };
+    let status = if is_hidden {
+        StatusCode::INTERNAL_SERVER_ERROR
+    } else {
+        status
+    };
     let number = inner.last_call + 1;
     let record = json!({
         "n": number,
@@ -141,20 +173,32 @@ fn change(world: &World, call: &Call, knobs: &Knobs) -> Result<HttpResponse, Cat
         "effect": effect,
     });
     world.store.write(&Changes {
-        resources: resource.iter().map(|resource| write_of(call.kind, resource)).collect(),
+        resources: resource
+            .iter()
+            .map(|resource| write_of(call.kind, resource))
+            .collect(),
         call: Some((number, &record)),
         ..Changes::default()
     })?;
     inner.last_call = number;
-    let body = resource.as_ref().map(|resource| shown(call.kind, resource, &call.base));
+    let body = resource
+        .as_ref()
+        .map(|resource| shown(call.kind, resource, &call.base));
     if let Some(resource) = resource {
         let id = resource["id"].as_str().unwrap_or_default();
-        inner.resources.insert((call.kind, crate::resource::number_of(call.kind, id)), resource);
+        inner.resources.insert(
+            (call.kind, crate::resource::number_of(call.kind, id)),
+            resource,
+        );
     }
     drop(inner);
     let done = result?;
     if is_hidden {
-        return Err(CattleError::new(StatusCode::INTERNAL_SERVER_ERROR, "ServerError", "failing on purpose"));
+        return Err(CattleError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "ServerError",
+            "failing on purpose",
+        ));
     }
     match done.refusal {
         Some(refusal) => Err(refusal),
@@ -166,13 +210,17 @@ fn change(world: &World, call: &Call, knobs: &Knobs) -> Result<HttpResponse, Cat
 fn target(inner: &mut crate::world::Inner, call: &Call, now: i64) -> Result<Value, CattleError> {
     match &call.id {
         Some(id) => {
-            let resource = inner.get(call.kind, id, now).ok_or_else(CattleError::not_found)?;
+            let resource = inner
+                .get(call.kind, id, now)
+                .ok_or_else(CattleError::not_found)?;
             Ok(resource.clone())
         }
         None => {
             let mut resource = match call.kind {
                 Kind::Service => seed::service(now, "", "", "1st1", 1),
-                _ => json!({"state": "active", "transitioning": "no", "removed": null, "accountId": seed::PROJECT}),
+                _ => {
+                    json!({"state": "active", "transitioning": "no", "removed": null, "accountId": seed::PROJECT})
+                }
             };
             resource["id"] = json!(inner.next_id(call.kind));
             resource["type"] = json!(call.kind.default_type());
@@ -191,17 +239,37 @@ fn alter(call: &Call, resource: &mut Value, now: i64, settle_ms: u64) -> Result<
             mutation::act(call.kind, resource, action, &call.body, now, settle_ms)
         }
         ("POST", None, None) => create(call, resource, now, settle_ms),
-        _ => Err(CattleError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "")),
+        _ => Err(CattleError::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "",
+        )),
     }
 }
 
-fn create(call: &Call, resource: &mut Value, now: i64, settle_ms: u64) -> Result<Done, CattleError> {
-    let required = if call.kind == Kind::Host { "hostname" } else { "name" };
+fn create(
+    call: &Call,
+    resource: &mut Value,
+    now: i64,
+    settle_ms: u64,
+) -> Result<Done, CattleError> {
+    let required = if call.kind == Kind::Host {
+        "hostname"
+    } else {
+        "name"
+    };
     if call.body[required].as_str().is_none_or(str::is_empty) {
-        return Err(CattleError::field("MissingRequired", required, "is missing"));
+        return Err(CattleError::field(
+            "MissingRequired",
+            required,
+            "is missing",
+        ));
     }
     for (field, value) in call.body.as_object().into_iter().flatten() {
-        if !matches!(field.as_str(), "id" | "state" | "created" | "createdTS" | "removed" | "links" | "actions") {
+        if !matches!(
+            field.as_str(),
+            "id" | "state" | "created" | "createdTS" | "removed" | "links" | "actions"
+        ) {
             resource[field] = value.clone();
         }
     }
@@ -217,32 +285,52 @@ fn create(call: &Call, resource: &mut Value, now: i64, settle_ms: u64) -> Result
 
 async fn root(world: web::Data<World>, request: HttpRequest) -> Result<HttpResponse, CattleError> {
     authenticate(&world, &request)?;
-    let own = format!("{}://{}/v2-beta", request.connection_info().scheme(), request.connection_info().host());
+    let own = base(&request);
     Ok(with_headers(
         StatusCode::OK,
         &json!({"type": "apiVersion", "id": "v2-beta", "links": {"self": own, "projects": format!("{own}/projects")}}),
     ))
 }
 
-async fn projects(world: web::Data<World>, request: HttpRequest) -> Result<HttpResponse, CattleError> {
+async fn projects(
+    world: web::Data<World>,
+    request: HttpRequest,
+) -> Result<HttpResponse, CattleError> {
     authenticate(&world, &request)?;
-    let project = json!({"id": seed::PROJECT, "type": "project", "name": "Default", "state": "active"});
+    let project =
+        json!({"id": seed::PROJECT, "type": "project", "name": "Default", "state": "active"});
     Ok(with_headers(
         StatusCode::OK,
         &json!({"type": "collection", "resourceType": "project", "data": [project]}),
     ))
 }
 
+/// What links begin with.
+fn base(request: &HttpRequest) -> String {
+    let connection = request.connection_info();
+    format!("{}://{}/v2-beta", connection.scheme(), connection.host())
+}
+
 fn authenticate(world: &World, request: &HttpRequest) -> Result<(), CattleError> {
     let Some((access_key, secret_key)) = &world.credentials else {
         return Ok(());
     };
-    let wanted = format!("Basic {}", STANDARD.encode(format!("{access_key}:{secret_key}")));
-    let given = request.headers().get(AUTHORIZATION).and_then(|given| given.to_str().ok());
+    let wanted = format!(
+        "Basic {}",
+        STANDARD.encode(format!("{access_key}:{secret_key}"))
+    );
+    let given = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|given| given.to_str().ok());
     if given == Some(wanted.as_str()) {
         return Ok(());
     }
-    Err(CattleError::new(StatusCode::UNAUTHORIZED, "Unauthorized", ""))
+    Err(CattleError::new(
+        StatusCode::UNAUTHORIZED,
+        "Unauthorized",
+        "",
+    ))
 }
 
 fn with_headers(status: StatusCode, body: &Value) -> HttpResponse {

@@ -9,7 +9,15 @@ use crate::resource::{Kind, shown};
 const DEFAULT_LIMIT: usize = 100;
 const LARGEST_LIMIT: usize = 3_000;
 /// What can be filtered by. Anything else is ignored without a word, as in Cattle.
-const FILTERS: [&str; 7] = ["name", "state", "kind", "stackId", "key", "healthState", "system"];
+const FILTERS: [&str; 7] = [
+    "name",
+    "state",
+    "kind",
+    "stackId",
+    "key",
+    "healthState",
+    "system",
+];
 
 /// The page of `resources` that `query` asks for.
 pub(crate) fn page<'a>(
@@ -21,7 +29,10 @@ pub(crate) fn page<'a>(
     let mut fitting: Vec<_> = resources
         .filter(|resource| resource["removed"].is_null() && fits(resource, query))
         .collect();
-    if let Some(column) = query.get("sort").filter(|column| matches!(column.as_str(), "name" | "state" | "created")) {
+    if let Some(column) = query
+        .get("sort")
+        .filter(|column| matches!(column.as_str(), "name" | "state" | "created"))
+    {
         fitting.sort_by_key(|resource| resource[column].to_string());
     }
     if query.get("order").is_some_and(|order| order == "desc") {
@@ -29,10 +40,14 @@ pub(crate) fn page<'a>(
     }
     let limit = match query.get("limit").map(|limit| limit.parse::<i64>()) {
         Some(Ok(limit)) if limit <= 0 => LARGEST_LIMIT,
-        Some(Ok(limit)) => usize::try_from(limit).unwrap_or(LARGEST_LIMIT).min(LARGEST_LIMIT),
+        Some(Ok(limit)) => usize::try_from(limit)
+            .unwrap_or(LARGEST_LIMIT)
+            .min(LARGEST_LIMIT),
         _ => DEFAULT_LIMIT,
     };
-    let marker = query.get("marker").and_then(|marker| marker.strip_prefix('m')?.parse().ok());
+    let marker = query
+        .get("marker")
+        .and_then(|marker| marker.strip_prefix('m')?.parse().ok());
     let start = marker.unwrap_or(0_usize).min(fitting.len());
     let end = start.saturating_add(limit).min(fitting.len());
     let own = format!("{base}/{}", kind.plural());
@@ -57,7 +72,9 @@ pub(crate) fn page<'a>(
 
 fn fits(resource: &Value, query: &HashMap<String, String>) -> bool {
     FILTERS.iter().all(|column| {
-        let found = resource[*column].as_str().map_or_else(|| resource[*column].to_string(), str::to_owned);
+        let found = resource[*column]
+            .as_str()
+            .map_or_else(|| resource[*column].to_string(), str::to_owned);
         query.get(*column).is_none_or(|wanted| found == *wanted)
             && query
                 .get(&format!("{column}_ne"))

@@ -43,14 +43,22 @@ impl CattleError {
     pub(crate) fn down(retry_after: Option<u64>) -> Self {
         Self {
             retry_after,
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "failing on purpose")
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ServiceUnavailable",
+                "failing on purpose",
+            )
         }
     }
 }
 
 impl From<redb::Error> for CattleError {
     fn from(error: redb::Error) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "ServerError", error.to_string())
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "ServerError",
+            error.to_string(),
+        )
     }
 }
 

@@ -32,8 +32,8 @@ use actix_web::middleware::NormalizePath;
 use actix_web::{App, HttpServer, web};
 use tokio::task::JoinHandle;
 
-pub use store::StoreError;
 use store::Store;
+pub use store::StoreError;
 use world::World;
 
 /// How many threads answer.
@@ -57,7 +57,9 @@ pub struct SandboxOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// Its address cannot be had.
-    #[error("the practice platform cannot listen on {address}: {source}; stop what listens there, or choose another address with --sandbox-listen (for `stormhook sandbox`: --listen)")]
+    #[error(
+        "the practice platform cannot listen on {address}: {source}; stop what listens there, or choose another address with --sandbox-listen (for `stormhook sandbox`: --listen)"
+    )]
     Listen {
         /// Which.
         address: SocketAddr,
@@ -85,7 +87,9 @@ pub async fn start(options: SandboxOptions) -> Result<Sandbox, SandboxError> {
     })?;
     let store = Store::open(&folder.join(DATABASE))?;
     let credentials = options.access_key.zip(options.secret_key);
-    let world = web::Data::from(Arc::new(World::load(store, credentials).map_err(StoreError::from)?));
+    let world = web::Data::from(Arc::new(
+        World::load(store, credentials).map_err(StoreError::from)?,
+    ));
     let listen = options.listen;
     let unusable = |source| SandboxError::Listen {
         address: listen,

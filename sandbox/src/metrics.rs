@@ -35,7 +35,10 @@ impl Metrics {
     }
 
     /// The metrics' text, with the gauges of `services` as they are now.
-    pub(crate) fn text<'a>(&self, services: impl Iterator<Item = &'a Value>) -> Result<String, std::fmt::Error> {
+    pub(crate) fn text<'a>(
+        &self,
+        services: impl Iterator<Item = &'a Value>,
+    ) -> Result<String, std::fmt::Error> {
         let (scales, demands, loads) = (Gauges::default(), Gauges::default(), Gauges::default());
         for service in services.filter(|service| service["removed"].is_null()) {
             let text = |field: &str| service[field].as_str().unwrap_or_default().to_owned();
@@ -51,7 +54,11 @@ impl Metrics {
         }
         let mut registry = Registry::default();
         registry.register("sandbox_service_scale", "Desired scale", scales);
-        registry.register("sandbox_service_demand", "Work to be done, in containers", demands);
+        registry.register(
+            "sandbox_service_demand",
+            "Work to be done, in containers",
+            demands,
+        );
         registry.register("sandbox_service_load", "Demand for each container", loads);
         registry.register("sandbox_calls", "Cattle calls", self.calls.clone());
         let mut text = String::new();

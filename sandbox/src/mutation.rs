@@ -21,10 +21,21 @@ pub(crate) struct Done {
 }
 
 /// `PUT`: changes what can be changed, ignores the rest.
-pub(crate) fn put(kind: Kind, resource: &mut Value, body: &Value, now: i64, settle_ms: u64) -> Result<Done, CattleError> {
+pub(crate) fn put(
+    kind: Kind,
+    resource: &mut Value,
+    body: &Value,
+    now: i64,
+    settle_ms: u64,
+) -> Result<Done, CattleError> {
     let mut effect = json!({});
-    if let Some(scale) = body.get("scale").filter(|scale| kind == Kind::Service && !scale.is_null()) {
-        let is_whole = scale.as_u64().is_some_and(|scale| i32::try_from(scale).is_ok());
+    if let Some(scale) = body
+        .get("scale")
+        .filter(|scale| kind == Kind::Service && !scale.is_null())
+    {
+        let is_whole = scale
+            .as_u64()
+            .is_some_and(|scale| i32::try_from(scale).is_ok());
         if !is_whole {
             let message = "must be a whole number that is not negative";
             return Err(CattleError::field("InvalidFormat", "scale", message));
@@ -78,9 +89,18 @@ pub(crate) fn act(
 }
 
 /// `DELETE`
-pub(crate) fn delete(kind: Kind, resource: &mut Value, now: i64, settle_ms: u64) -> Result<Done, CattleError> {
+pub(crate) fn delete(
+    kind: Kind,
+    resource: &mut Value,
+    now: i64,
+    settle_ms: u64,
+) -> Result<Done, CattleError> {
     if kind == Kind::Host && resource["state"] == "active" {
-        return Err(CattleError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "the host is active"));
+        return Err(CattleError::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "the host is active",
+        ));
     }
     process::pass_through(resource, "removing", "removed", now, settle_ms);
     Ok(Done {

@@ -12,18 +12,68 @@ struct Action {
 }
 
 const SERVICE_ACTIONS: [Action; 8] = [
-    Action { name: "upgrade", from: &["active", "activating", "inactive", "updating-active"], via: "upgrading", to: "upgraded" },
-    Action { name: "finishupgrade", from: &["upgraded"], via: "finishing-upgrade", to: "active" },
-    Action { name: "cancelupgrade", from: &["upgrading", "finishing-upgrade"], via: "canceling-upgrade", to: "canceled-upgrade" },
-    Action { name: "continueupgrade", from: &["canceled-upgrade"], via: "upgrading", to: "upgraded" },
-    Action { name: "rollback", from: &["upgrading", "upgraded", "canceled-upgrade"], via: "rolling-back", to: "active" },
-    Action { name: "restart", from: &["active"], via: "restarting", to: "active" },
-    Action { name: "activate", from: &["inactive"], via: "activating", to: "active" },
-    Action { name: "deactivate", from: &["active", "updating-active", "activating"], via: "deactivating", to: "inactive" },
+    Action {
+        name: "upgrade",
+        from: &["active", "activating", "inactive", "updating-active"],
+        via: "upgrading",
+        to: "upgraded",
+    },
+    Action {
+        name: "finishupgrade",
+        from: &["upgraded"],
+        via: "finishing-upgrade",
+        to: "active",
+    },
+    Action {
+        name: "cancelupgrade",
+        from: &["upgrading", "finishing-upgrade"],
+        via: "canceling-upgrade",
+        to: "canceled-upgrade",
+    },
+    Action {
+        name: "continueupgrade",
+        from: &["canceled-upgrade"],
+        via: "upgrading",
+        to: "upgraded",
+    },
+    Action {
+        name: "rollback",
+        from: &["upgrading", "upgraded", "canceled-upgrade"],
+        via: "rolling-back",
+        to: "active",
+    },
+    Action {
+        name: "restart",
+        from: &["active"],
+        via: "restarting",
+        to: "active",
+    },
+    Action {
+        name: "activate",
+        from: &["inactive"],
+        via: "activating",
+        to: "active",
+    },
+    Action {
+        name: "deactivate",
+        from: &["active", "updating-active", "activating"],
+        via: "deactivating",
+        to: "inactive",
+    },
 ];
 const HOST_ACTIONS: [Action; 2] = [
-    Action { name: "activate", from: &["inactive"], via: "activating", to: "active" },
-    Action { name: "deactivate", from: &["active"], via: "deactivating", to: "inactive" },
+    Action {
+        name: "activate",
+        from: &["inactive"],
+        via: "activating",
+        to: "active",
+    },
+    Action {
+        name: "deactivate",
+        from: &["active"],
+        via: "deactivating",
+        to: "inactive",
+    },
 ];
 
 fn all(kind: Kind) -> &'static [Action] {

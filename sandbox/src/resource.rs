@@ -26,7 +26,9 @@ impl Kind {
 
     /// The kind that addresses name so, in any case.
     pub(crate) fn of_plural(plural: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.plural().eq_ignore_ascii_case(plural))
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.plural().eq_ignore_ascii_case(plural))
     }
 
     /// What ids of this kind begin with.
@@ -52,7 +54,14 @@ impl Kind {
     /// What can be changed by PUT; everything else is ignored.
     pub(crate) fn writable(self) -> &'static [&'static str] {
         match self {
-            Self::Service => &["name", "description", "scale", "metadata", "retainIp", "scalePolicy"],
+            Self::Service => &[
+                "name",
+                "description",
+                "scale",
+                "metadata",
+                "retainIp",
+                "scalePolicy",
+            ],
             Self::Host => &["name", "description", "labels"],
             Self::Stack => &["name", "description"],
             Self::GenericObject => &["resourceData"],

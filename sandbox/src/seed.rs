@@ -15,22 +15,59 @@ pub(crate) fn resources(now: i64) -> Vec<(Kind, Value)> {
         merge(&mut service, change);
         (Kind::Service, service)
     };
-    let host = |id: &str, name: &str, driver: Option<&str>, age_ms: i64| (Kind::Host, host(now - age_ms, id, name, driver));
+    let host = |id: &str, name: &str, driver: Option<&str>, age_ms: i64| {
+        (Kind::Host, host(now - age_ms, id, name, driver))
+    };
     vec![
         (Kind::Stack, stack(now, "1st1", "demo")),
         (Kind::Stack, stack(now, "1st2", "infrastructure")),
         service("1s5", "web", "1st1", json!({})),
         service("1s6", "api", "1st1", json!({"scale": 2, "currentScale": 2})),
-        service("1s7", "worker", "1st1", json!({"launchConfig": {"labels": {"tier": "background"}}})),
-        service("1s8", "lb", "1st1", json!({"type": "loadBalancerService", "kind": "loadBalancerService"})),
-        service("1s9", "agent", "1st2", json!({
-            "system": true,
-            "launchConfig": {"labels": {"io.rancher.scheduler.global": "true"}},
-        })),
-        service("1s10", "alias", "1st1", json!({"type": "dnsService", "kind": "dnsService", "launchConfig": null})),
-        service("1s11", "elsewhere", "1st1", json!({"type": "externalService", "kind": "externalService", "launchConfig": null})),
-        service("1s12", "elastic", "1st1", json!({"scalePolicy": {"min": 1, "max": 5, "increment": 1}})),
-        service("1s13", "selector", "1st1", json!({"launchConfig": {"imageUuid": "docker:rancher/none"}})),
+        service(
+            "1s7",
+            "worker",
+            "1st1",
+            json!({"launchConfig": {"labels": {"tier": "background"}}}),
+        ),
+        service(
+            "1s8",
+            "lb",
+            "1st1",
+            json!({"type": "loadBalancerService", "kind": "loadBalancerService"}),
+        ),
+        service(
+            "1s9",
+            "agent",
+            "1st2",
+            json!({
+                "system": true,
+                "launchConfig": {"labels": {"io.rancher.scheduler.global": "true"}},
+            }),
+        ),
+        service(
+            "1s10",
+            "alias",
+            "1st1",
+            json!({"type": "dnsService", "kind": "dnsService", "launchConfig": null}),
+        ),
+        service(
+            "1s11",
+            "elsewhere",
+            "1st1",
+            json!({"type": "externalService", "kind": "externalService", "launchConfig": null}),
+        ),
+        service(
+            "1s12",
+            "elastic",
+            "1st1",
+            json!({"scalePolicy": {"min": 1, "max": 5, "increment": 1}}),
+        ),
+        service(
+            "1s13",
+            "selector",
+            "1st1",
+            json!({"launchConfig": {"imageUuid": "docker:rancher/none"}}),
+        ),
         host("1h1", "web01", Some("digitalocean"), 3_000),
         host("1h2", "web02", Some("digitalocean"), 2_000),
         host("1h3", "web03", Some("digitalocean"), 1_000),

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition,
+};
 use serde_json::Value;
 
 const RESOURCES: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("resources");
@@ -24,10 +27,14 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// Another process has it open.
-    #[error("the practice platform's state {0} is in use by another process; stop that, or choose another --data-dir")]
+    #[error(
+        "the practice platform's state {0} is in use by another process; stop that, or choose another --data-dir"
+    )]
     InUse(PathBuf),
     /// A newer version wrote it.
-    #[error("the practice platform's state {path} was written by a newer version (format {found}); use that version, or another --data-dir")]
+    #[error(
+        "the practice platform's state {path} was written by a newer version (format {found}); use that version, or another --data-dir"
+    )]
     Newer {
         /// Which.
         path: PathBuf,
@@ -42,6 +49,14 @@ pub enum StoreError {
 /// The state on disk.
 pub(crate) struct Store {
     database: Database,
+}
+
+/// What a start finds.
+pub(crate) struct Stored {
+    /// Each with its kind.
+    pub(crate) resources: Vec<(String, Value)>,
+    pub(crate) knobs: Option<Value>,
+    pub(crate) last_call: u64,
 }
 
 /// What is written together.
@@ -72,8 +87,8 @@ impl Store {
         Ok(Self { database })
     }
 
-    /// Everything but the calls: resources by kind and id, the knobs, and the number of the last call.
-    pub(crate) fn load(&self) -> Result<(Vec<(String, Value)>, Option<Value>, u64), redb::Error> {
+    /// Everything but the calls.
+    pub(crate) fn load(&self) -> Result<Stored, redb::Error> {
         let transaction = self.database.begin_read()?;
         let mut resources = Vec::new();
         for item in transaction.open_table(RESOURCES)?.iter()? {
@@ -82,8 +97,15 @@ impl Store {
         }
         let knobs = transaction.open_table(KNOBS)?.get("knobs")?;
         let knobs = knobs.map(|bytes| parse(bytes.value())).transpose()?;
-        let last = transaction.open_table(CALLS)?.last()?.map_or(0, |(number, _)| number.value());
-        Ok((resources, knobs, last))
+        let last = transaction
+            .open_table(CALLS)?
+            .last()?
+            .map_or(0, |(number, _)| number.value());
+        Ok(Stored {
+            resources,
+            knobs,
+            last_call: last,
+        })
     }
 
     /// Writes durably: all of it or nothing.

@@ -29,10 +29,13 @@ pub(crate) struct Inner {
 
 impl World {
     /// The world that `store` holds; a new one where it holds none.
-    pub(crate) fn load(store: Store, credentials: Option<(String, String)>) -> Result<Self, redb::Error> {
-        let (stored, knobs, last_call) = store.load()?;
+    pub(crate) fn load(
+        store: Store,
+        credentials: Option<(String, String)>,
+    ) -> Result<Self, redb::Error> {
+        let stored = store.load()?;
         let mut resources = BTreeMap::new();
-        for (plural, resource) in stored {
+        for (plural, resource) in stored.resources {
             if let Some(kind) = Kind::of_plural(&plural) {
                 resources.insert((kind, id_number(kind, &resource)), resource);
             }
@@ -41,13 +44,17 @@ impl World {
             for (kind, resource) in seed::resources(now()) {
                 resources.insert((kind, id_number(kind, &resource)), resource);
             }
-            let all = resources.iter().map(|((kind, _), resource)| write_of(*kind, resource));
+            let all = resources
+                .iter()
+                .map(|((kind, _), resource)| write_of(*kind, resource));
             store.write(&Changes {
                 resources: all.collect(),
                 ..Changes::default()
             })?;
         }
-        let knobs = knobs.and_then(|knobs| serde_json::from_value(knobs).ok());
+        let knobs = stored
+            .knobs
+            .and_then(|knobs| serde_json::from_value(knobs).ok());
         Ok(Self {
             store,
             credentials,
@@ -55,7 +62,7 @@ impl World {
             inner: Mutex::new(Inner {
                 resources,
                 knobs: knobs.unwrap_or_default(),
-                last_call,
+                last_call: stored.last_call,
             }),
         })
     }
@@ -75,22 +82,35 @@ impl Inner {
 
     /// All resources of a kind, in the states that they have come to by `now`.
     pub(crate) fn all(&mut self, kind: Kind, now: i64) -> impl Iterator<Item = &Value> {
-        self.resources.range_mut((kind, 0)..=(kind, u64::MAX)).map(move |(_, resource)| {
-            crate::process::settle(resource, now);
-            &*resource
-        })
+        self.resources
+            .range_mut((kind, 0)..=(kind, u64::MAX))
+            .map(move |(_, resource)| {
+                crate::process::settle(resource, now);
+                &*resource
+            })
     }
 
     /// An id that no resource of the kind has had.
     pub(crate) fn next_id(&self, kind: Kind) -> String {
-        let last = self.resources.range((kind, 0)..=(kind, u64::MAX)).next_back();
-        format!("{}{}", kind.prefix(), last.map_or(1, |((_, number), _)| number + 1))
+        let last = self
+            .resources
+            .range((kind, 0)..=(kind, u64::MAX))
+            .next_back();
+        format!(
+            "{}{}",
+            kind.prefix(),
+            last.map_or(1, |((_, number), _)| number + 1)
+        )
     }
 }
 
 /// What is written of a resource.
 pub(crate) fn write_of(kind: Kind, resource: &Value) -> (&'static str, String, &Value) {
-    (kind.plural(), resource["id"].as_str().unwrap_or_default().to_owned(), resource)
+    (
+        kind.plural(),
+        resource["id"].as_str().unwrap_or_default().to_owned(),
+        resource,
+    )
 }
 
 fn id_number(kind: Kind, resource: &Value) -> u64 {
@@ -104,5 +124,6 @@ pub(crate) fn now() -> i64 {
 
 /// A time as the API writes it.
 pub(crate) fn time(millis: i64) -> String {
-    jiff::Timestamp::from_millisecond(millis).map_or_else(|_| String::new(), |time| format!("{time:.3}"))
+    jiff::Timestamp::from_millisecond(millis)
+        .map_or_else(|_| String::new(), |time| format!("{time:.3}"))
 }

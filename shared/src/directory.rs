@@ -39,19 +39,28 @@ impl Directory {
         });
         readiness.report(PART, Err("receivers are being read".to_owned()));
         let task = tokio::spawn(Arc::clone(&directory).run(registry, readiness));
-        *directory.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        *directory
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(task);
         directory
     }
 
     /// The receiver with this id.
     pub fn get(&self, id: ReceiverId) -> Option<Arc<Receiver>> {
-        let receivers = self.receivers.read().unwrap_or_else(PoisonError::into_inner);
+        let receivers = self
+            .receivers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         receivers.get(&id).cloned()
     }
 
     /// The receivers of `project`, by name.
     pub fn list(&self, project: &ProjectId) -> Vec<Arc<Receiver>> {
-        let receivers = self.receivers.read().unwrap_or_else(PoisonError::into_inner);
+        let receivers = self
+            .receivers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut list: Vec<_> = receivers
             .values()
             .filter(|receiver| receiver.project == *project)
@@ -76,7 +85,11 @@ impl Directory {
     /// Stops following.
     pub async fn stop(&self) {
         self.stop.cancel();
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let task = self
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(task) = task
             && let Err(error) = task.await
         {
@@ -123,9 +136,11 @@ impl Directory {
                         readiness.report(PART, Ok(()));
                     }
                 }
-                (Change::Stored { receiver, revision }, None) => self.change(revision, |receivers| {
-                    receivers.insert(receiver.id, Arc::new(receiver));
-                }),
+                (Change::Stored { receiver, revision }, None) => {
+                    self.change(revision, |receivers| {
+                        receivers.insert(receiver.id, Arc::new(receiver));
+                    });
+                }
                 (Change::Deleted { id, revision }, None) => self.change(revision, |receivers| {
                     receivers.remove(&id);
                 }),
@@ -138,7 +153,12 @@ impl Directory {
         revision: Revision,
         change: impl FnOnce(&mut HashMap<ReceiverId, Arc<Receiver>>),
     ) {
-        change(&mut self.receivers.write().unwrap_or_else(PoisonError::into_inner));
+        change(
+            &mut self
+                .receivers
+                .write()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         self.revision.send_replace(Some(revision));
     }
 }

@@ -21,7 +21,10 @@ pub struct DeploymentSecret(Vec<u8>);
 
 /// A secret that is too short to be one.
 #[derive(Debug, thiserror::Error)]
-#[error("a deployment's secret needs {} random bytes or more, but this one has {found}; make one with: head -c 32 /dev/urandom", DeploymentSecret::LEAST_BYTES)]
+#[error(
+    "a deployment's secret needs {} random bytes or more, but this one has {found}; make one with: head -c 32 /dev/urandom",
+    DeploymentSecret::LEAST_BYTES
+)]
 pub struct SecretTooShort {
     found: usize,
 }

@@ -1,6 +1,11 @@
 //! The laws of the decision core, for any mix of receivers of a group and any triggers: a batch is decided as
 //! its triggers would be one by one, bounds hold, every trigger gets one verdict, and the ledger alone tells
 //! the state.
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "whatever is not as a test expects ends the test"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,16 +35,31 @@ fn project() -> ProjectId {
 
 fn receiver() -> impl Strategy<Value = Receiver> {
     let scaling = (any::<bool>(), 1_u32..6, 1_u32..12, 1_u32..12);
-    let options = (0_u64..3, 0_u64..3, any::<bool>(), 0_u8..3, any::<bool>(), any::<bool>());
+    let options = (
+        0_u64..3,
+        0_u64..3,
+        any::<bool>(),
+        0_u8..3,
+        any::<bool>(),
+        any::<bool>(),
+    );
     (scaling, options, prop::bool::weighted(0.85)).prop_map(
-        |((is_up, amount, min, more), (own, all, clamps, resolved, ignores, filters), is_active)| {
+        |(
+            (is_up, amount, min, more),
+            (own, all, clamps, resolved, ignores, filters),
+            is_active,
+        )| {
             Receiver {
                 id: ReceiverId::from_bytes([0; 12]),
                 project: project(),
                 name: "scale-web".to_owned(),
                 kind: Kind::ScaleService(ScaleService {
                     service_id: "1s5".to_owned(),
-                    action: if is_up { Direction::Up } else { Direction::Down },
+                    action: if is_up {
+                        Direction::Up
+                    } else {
+                        Direction::Down
+                    },
                     amount: Amount::try_from(amount).unwrap(),
                     bounds: Bounds::new(
                         Amount::try_from(min).unwrap(),
@@ -50,10 +70,18 @@ fn receiver() -> impl Strategy<Value = Receiver> {
                 options: Options {
                     cooldown: Duration::from_secs(own / 2),
                     group_cooldown: Duration::from_secs(all / 2),
-                    on_limit: if clamps { OnLimit::Clamp } else { OnLimit::Reject },
+                    on_limit: if clamps {
+                        OnLimit::Clamp
+                    } else {
+                        OnLimit::Reject
+                    },
                     on_resolved: [OnResolved::Skip, OnResolved::Trigger, OnResolved::Reverse]
                         [usize::from(resolved)],
-                    on_repeat: if ignores { OnRepeat::Ignore } else { OnRepeat::Trigger },
+                    on_repeat: if ignores {
+                        OnRepeat::Ignore
+                    } else {
+                        OnRepeat::Trigger
+                    },
                     dedupe: Dedupe::None,
                     filter: if filters {
                         vec![Condition {
@@ -183,7 +211,8 @@ impl World {
         assert_eq!(decided.drafts.len(), batch.len());
         let Some(action) = decided.action else {
             let outcomes = decided.drafts;
-            self.outcomes.extend(outcomes.iter().map(|draft| draft.settle(0, now)));
+            self.outcomes
+                .extend(outcomes.iter().map(|draft| draft.settle(0, now)));
             return self.append(Entry::Settled { outcomes, at: now });
         };
         let plan = Plan {

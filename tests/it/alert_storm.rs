@@ -13,7 +13,9 @@ async fn two_thousand_concurrent_increments_all_count() {
     let folder = tempfile::tempdir().unwrap();
     let up = Arc::new(Up::start(folder.path()).await);
     up.tweak("knobs", &json!({"latencyMs": 5})).await;
-    let hook = up.scaling("storm", "1s5", "up", (1, 5_000), json!({})).await;
+    let hook = up
+        .scaling("storm", "1s5", "up", (1, 5_000), json!({}))
+        .await;
 
     let mut firing = tokio::task::JoinSet::new();
     for _ in 0..STORM {
@@ -30,11 +32,21 @@ async fn two_thousand_concurrent_increments_all_count() {
     history.reverse();
     let steps: Vec<_> = history
         .iter()
-        .map(|trigger| (trigger["outcome"]["from"].as_u64(), trigger["outcome"]["to"].as_u64()))
+        .map(|trigger| {
+            (
+                trigger["outcome"]["from"].as_u64(),
+                trigger["outcome"]["to"].as_u64(),
+            )
+        })
         .collect();
-    let expected: Vec<_> = (1..=STORM).map(|from| (Some(from), Some(from + 1))).collect();
+    let expected: Vec<_> = (1..=STORM)
+        .map(|from| (Some(from), Some(from + 1)))
+        .collect();
     assert_eq!(steps, expected, "in the order of the log");
     let writes = up.calls().await.len();
     assert!(writes <= 300, "{writes} writes to the platform");
-    Arc::into_inner(up).expect("nobody fires any more").stop().await;
+    Arc::into_inner(up)
+        .expect("nobody fires any more")
+        .stop()
+        .await;
 }

@@ -11,7 +11,9 @@ async fn prometheus_and_alertmanager_scale_a_service_up_and_down() {
     let is_there = |name: &str| Path::new("/usr/bin").join(name).exists();
     if !is_there("prometheus") || !is_there("prometheus-alertmanager") {
         assert!(std::env::var_os("CI").is_none(), "in CI nothing is skipped");
-        println!("skipped: install prometheus and prometheus-alertmanager (scripts/install-test-tools)");
+        println!(
+            "skipped: install prometheus and prometheus-alertmanager (scripts/install-test-tools)"
+        );
         return;
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/autoscale-demo");
@@ -24,7 +26,13 @@ async fn prometheus_and_alertmanager_scale_a_service_up_and_down() {
     let told = String::from_utf8_lossy(&output.stdout);
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}\n{complaints}");
-    for step in ["demand raised", "the load is fine again", "demand lowered", "scaled web from 1 to 2", "to 1"] {
+    for step in [
+        "demand raised",
+        "the load is fine again",
+        "demand lowered",
+        "scaled web from 1 to 2",
+        "to 1",
+    ] {
         assert!(told.contains(step), "{step:?} is missing in:\n{told}");
     }
 }

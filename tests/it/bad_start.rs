@@ -7,7 +7,14 @@ use tokio::process::Command;
 
 async fn refused(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new(program())
-        .args(["up", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0", "--data-dir"])
+        .args([
+            "up",
+            "--listen",
+            "127.0.0.1:0",
+            "--sandbox-listen",
+            "127.0.0.1:0",
+            "--data-dir",
+        ])
         .arg(folder)
         .args(arguments)
         .output()
@@ -23,7 +30,11 @@ async fn refused(folder: &Path, arguments: &[&str]) -> String {
 async fn a_folder_in_use_by_another_process_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path()).await;
-    assert!(refused(folder.path(), &[]).await.contains("in use by another process"));
+    assert!(
+        refused(folder.path(), &[])
+            .await
+            .contains("in use by another process")
+    );
     up.stop().await;
 }
 
@@ -46,7 +57,11 @@ async fn a_wrong_configuration_is_refused() {
         ("backbone = \"nats://127.0.0.1:4222\"", "embedded"),
     ] {
         std::fs::write(&config, text).unwrap();
-        let error = refused(&folder.path().join("data"), &["--config", config.to_str().unwrap()]).await;
+        let error = refused(
+            &folder.path().join("data"),
+            &["--config", config.to_str().unwrap()],
+        )
+        .await;
         assert!(error.contains(says), "{text}: {error}");
     }
 }
@@ -57,7 +72,14 @@ async fn a_taken_address_is_refused() {
     let address = taken.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(program())
-        .args(["up", "--sandbox-listen", "127.0.0.1:0", "--listen", &address, "--data-dir"])
+        .args([
+            "up",
+            "--sandbox-listen",
+            "127.0.0.1:0",
+            "--listen",
+            &address,
+            "--data-dir",
+        ])
         .arg(folder.path())
         .output()
         .await

@@ -6,7 +6,9 @@ use std::path::Path;
 fn every_file_that_architecture_md_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
-    let folders = ["shared/", "ingress/", "worker/", "sandbox/", "cli/", "tests/", "scripts/", "docs/"];
+    let folders = [
+        "shared/", "ingress/", "worker/", "sandbox/", "cli/", "tests/", "scripts/", "docs/",
+    ];
     let named: Vec<_> = text
         .split('`')
         .skip(1)
@@ -15,6 +17,9 @@ fn every_file_that_architecture_md_names_is_there() {
         .collect();
     assert!(named.len() > 20, "{named:?}");
     for name in named {
-        assert!(root.join(name).exists(), "{name} is named in ARCHITECTURE.md, but is not there");
+        assert!(
+            root.join(name).exists(),
+            "{name} is named in ARCHITECTURE.md, but is not there"
+        );
     }
 }

@@ -8,25 +8,38 @@ use stormhook_tests::up::{Up, read};
 async fn a_hook_is_made_fired_and_explained() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path()).await;
-    let hook = up.scaling("scale-api", "1s6", "up", (1, 3), json!({})).await;
+    let hook = up
+        .scaling("scale-api", "1s6", "up", (1, 3), json!({}))
+        .await;
 
     let (status, fired) = up.post(&hook, "", &[("prefer", "wait=20")]).await;
     assert_eq!(status, StatusCode::OK, "{fired}");
     assert_eq!(fired["outcome"]["code"], "scaled");
-    assert_eq!((&fired["outcome"]["from"], &fired["outcome"]["to"]), (&json!(2), &json!(3)));
+    assert_eq!(
+        (&fired["outcome"]["from"], &fired["outcome"]["to"]),
+        (&json!(2), &json!(3))
+    );
     assert_eq!(up.scale("1s6").await, 3);
 
     let (status, refused) = up.post(&hook, "", &[("prefer", "wait=20")]).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(refused["outcome"]["status"], "rejected");
-    assert_eq!(refused["outcome"]["message"], "3 + 1 is above the maximum of 3");
+    assert_eq!(
+        refused["outcome"]["message"],
+        "3 + 1 is above the maximum of 3"
+    );
 
     let id = fired["id"].as_str().unwrap();
     let (status, detail) = up.api(Method::GET, &format!("triggers/{id}"), None).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(detail["plan"]["action"]["to"], 3);
     assert_eq!(detail["attempts"], 1);
-    let codes: Vec<_> = up.history("").await.iter().map(|trigger| trigger["outcome"]["code"].clone()).collect();
+    let codes: Vec<_> = up
+        .history("")
+        .await
+        .iter()
+        .map(|trigger| trigger["outcome"]["code"].clone())
+        .collect();
     assert_eq!(codes, ["aboveMax", "scaled"]);
     for (filter, count) in [
         ("&status=rejected", 1),
@@ -46,7 +59,9 @@ async fn a_hook_is_made_fired_and_explained() {
 async fn an_idempotency_key_makes_one_trigger_of_many_requests() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path()).await;
-    let hook = up.scaling("up", "1s5", "up", (1, 50), json!({"dedupe": "alert"})).await;
+    let hook = up
+        .scaling("up", "1s5", "up", (1, 50), json!({"dedupe": "alert"}))
+        .await;
     let notification = json!({
         "version": "4", "status": "firing", "groupKey": "g", "receiver": "r",
         "alerts": [{"fingerprint": "f", "status": "firing", "startsAt": "2026-01-01T00:00:00Z"}],
@@ -59,7 +74,11 @@ async fn an_idempotency_key_makes_one_trigger_of_many_requests() {
         &[("x-github-delivery", "c")],
         &[("content-type", "application/json")],
     ] {
-        let body = if headers[0].0 == "content-type" { notification.as_str() } else { "" };
+        let body = if headers[0].0 == "content-type" {
+            notification.as_str()
+        } else {
+            ""
+        };
         let (_, first) = up.post(&hook, body, headers).await;
         let (status, second) = up.post(&hook, body, headers).await;
         assert_eq!(status, StatusCode::ACCEPTED);
@@ -90,25 +109,50 @@ async fn receivers_are_changed_rotated_disabled_and_deleted() {
     assert_eq!(fired["outcome"]["receiverRevision"], 2);
 
     let overlap = json!({"overlapSeconds": 60});
-    let (status, rotated) = up.api(Method::POST, &format!("{path}?action=rotate"), Some(&overlap)).await;
+    let (status, rotated) = up
+        .api(
+            Method::POST,
+            &format!("{path}?action=rotate"),
+            Some(&overlap),
+        )
+        .await;
     assert_eq!(status, StatusCode::OK, "{rotated}");
     let next = stormhook_tests::up::Hook::of(&rotated);
     assert_ne!(next.path, hook.path);
-    assert_eq!(up.fire(&hook).await.unwrap().0, StatusCode::ACCEPTED, "the old one overlaps");
-    let (_, rotated) = up.api(Method::POST, &format!("{path}?action=rotate"), None).await;
+    assert_eq!(
+        up.fire(&hook).await.unwrap().0,
+        StatusCode::ACCEPTED,
+        "the old one overlaps"
+    );
+    let (_, rotated) = up
+        .api(Method::POST, &format!("{path}?action=rotate"), None)
+        .await;
     let newest = stormhook_tests::up::Hook::of(&rotated);
-    assert_eq!(up.fire(&next).await.unwrap().0, StatusCode::FORBIDDEN, "without overlap");
+    assert_eq!(
+        up.fire(&next).await.unwrap().0,
+        StatusCode::FORBIDDEN,
+        "without overlap"
+    );
 
-    up.api(Method::POST, &format!("{path}?action=disable"), None).await;
+    up.api(Method::POST, &format!("{path}?action=disable"), None)
+        .await;
     let (_, skipped) = up.post(&newest, "", &[("prefer", "wait=20")]).await;
     assert_eq!(skipped["outcome"]["code"], "receiverDisabled");
-    let (_, enabled) = up.api(Method::POST, &format!("{path}?action=enable"), None).await;
+    let (_, enabled) = up
+        .api(Method::POST, &format!("{path}?action=enable"), None)
+        .await;
     assert_eq!(enabled["state"], "active");
 
     let (status, _) = up.api(Method::DELETE, &path, None).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     assert_eq!(up.fire(&newest).await.unwrap().0, StatusCode::FORBIDDEN);
-    assert!(up.history(&format!("&receiverId={}", hook.receiver)).await.len() >= 3, "history survives it");
+    assert!(
+        up.history(&format!("&receiverId={}", hook.receiver))
+            .await
+            .len()
+            >= 3,
+        "history survives it"
+    );
     up.stop().await;
 }
 
@@ -118,12 +162,34 @@ async fn targets_probes_and_metrics_answer() {
     let up = Up::start(folder.path()).await;
     let (status, targets) = up.api(Method::GET, "targets?kind=service", None).await;
     assert_eq!(status, StatusCode::OK);
-    let names: Vec<_> = targets["data"].as_array().unwrap().iter().map(|target| &target["name"]).collect();
-    assert_eq!(names, ["web", "api", "worker", "lb"], "only those that can be scaled");
+    let names: Vec<_> = targets["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|target| &target["name"])
+        .collect();
+    assert_eq!(
+        names,
+        ["web", "api", "worker", "lb"],
+        "only those that can be scaled"
+    );
     let (_, version) = up.api(Method::GET, "", None).await;
     assert_eq!(version["type"], "apiVersion");
-    let metrics = up.request(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
-    assert!(metrics.contains("stormhook_triggers_accepted_total"), "{metrics}");
-    assert_eq!(read(up.request(Method::GET, "/readyz")).await.1["ready"], true);
+    let metrics = up
+        .request(Method::GET, "/metrics")
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        metrics.contains("stormhook_triggers_accepted_total"),
+        "{metrics}"
+    );
+    assert_eq!(
+        read(up.request(Method::GET, "/readyz")).await.1["ready"],
+        true
+    );
     up.stop().await;
 }

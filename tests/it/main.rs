@@ -1,4 +1,9 @@
 //! Stories of what a user can see, one file each, told through the public interfaces alone.
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "whatever is not as a test expects ends the test"
+)]
 
 mod alert_storm;
 mod alertmanager;

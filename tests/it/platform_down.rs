@@ -12,7 +12,11 @@ async fn an_outage_is_waited_out() {
     for _ in 0..20 {
         assert_eq!(up.fire(&hook).await.unwrap().0.as_u16(), 202);
     }
-    assert_eq!(up.history("&status=pending").await.len(), 20, "all of them wait");
+    assert_eq!(
+        up.history("&status=pending").await.len(),
+        20,
+        "all of them wait"
+    );
     up.tweak("knobs", &json!({"outage": false})).await;
     up.settled().await;
     assert_eq!(up.scale("1s5").await, 21);
@@ -24,7 +28,8 @@ async fn writes_that_fail_after_their_effect_are_not_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path()).await;
     let hook = up.scaling("up", "1s5", "up", (1, 100), json!({})).await;
-    up.tweak("knobs", &json!({"errorAfterRate": 0.5, "errorRate": 0.2})).await;
+    up.tweak("knobs", &json!({"errorAfterRate": 0.5, "errorRate": 0.2}))
+        .await;
     for _ in 0..30 {
         up.fire(&hook).await.unwrap();
     }
@@ -38,7 +43,15 @@ async fn writes_that_fail_after_their_effect_are_not_repeated() {
 async fn a_deadline_ends_the_trying_and_a_stopped_process_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path()).await;
-    let short = up.scaling("short", "1s5", "up", (1, 100), json!({"deadlineSeconds": 1})).await;
+    let short = up
+        .scaling(
+            "short",
+            "1s5",
+            "up",
+            (1, 100),
+            json!({"deadlineSeconds": 1}),
+        )
+        .await;
     let long = up.scaling("long", "1s6", "up", (1, 100), json!({})).await;
     up.tweak("knobs", &json!({"outage": true})).await;
     let (_, failed) = up.post(&short, "", &[("prefer", "wait=30")]).await;
@@ -61,7 +74,10 @@ async fn what_somebody_else_changes_is_decided_from() {
     up.post(&hook, "", &[("prefer", "wait=20")]).await;
     up.tweak("services/1s5", &json!({"scale": 10})).await;
     let (_, fired) = up.post(&hook, "", &[("prefer", "wait=20")]).await;
-    assert_eq!((&fired["outcome"]["from"], &fired["outcome"]["to"]), (&json!(10), &json!(11)));
+    assert_eq!(
+        (&fired["outcome"]["from"], &fired["outcome"]["to"]),
+        (&json!(10), &json!(11))
+    );
     let path = format!("triggers/{}", fired["id"].as_str().unwrap());
     let (_, detail) = up.api(reqwest::Method::GET, &path, None).await;
     assert_eq!(detail["plan"]["drift"], json!({"left": 2, "found": 10}));

@@ -1,6 +1,12 @@
 //! What the tests of whole programs have in common: starting a real `stormhook`, speaking to it as its users do,
 //! and waiting for conditions. And the contract suites of the ports.
 
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "whatever is not as a test expects ends the test"
+)]
+
 pub mod contract;
 pub mod random;
 pub mod up;

@@ -68,7 +68,14 @@ impl Up {
     /// When it does not start.
     pub async fn start_with(folder: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(program())
-            .args(["up", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0", "--data-dir"])
+            .args([
+                "up",
+                "--listen",
+                "127.0.0.1:0",
+                "--sandbox-listen",
+                "127.0.0.1:0",
+                "--data-dir",
+            ])
             .arg(folder)
             .args(arguments)
             .stdin(Stdio::null())
@@ -79,8 +86,15 @@ impl Up {
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let mut found = [const { String::new() }; 4];
         while let Ok(Some(line)) = lines.next_line().await {
-            let word = line.split_whitespace().last().unwrap_or_default().to_owned();
-            for (place, sign) in ["up at", "access key", "secret key", "practice platform"].iter().enumerate() {
+            let word = line
+                .split_whitespace()
+                .last()
+                .unwrap_or_default()
+                .to_owned();
+            for (place, sign) in ["up at", "access key", "secret key", "practice platform"]
+                .iter()
+                .enumerate()
+            {
                 if line.contains(sign) {
                     found[place].clone_from(&word);
                 }
@@ -90,7 +104,11 @@ impl Up {
             }
         }
         let [address, access_key, secret_key, sandbox] = found;
-        assert!(!address.is_empty(), "stormhook up ended: {:?}", child.wait().await);
+        assert!(
+            !address.is_empty(),
+            "stormhook up ended: {:?}",
+            child.wait().await
+        );
         let up = Self {
             child,
             http: http(),
@@ -125,7 +143,10 @@ impl Up {
     pub async fn stop(mut self) {
         let id = self.child.id().expect("it runs").to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status().await;
-        assert!(told.is_ok_and(|status| status.success()), "it can be told to stop");
+        assert!(
+            told.is_ok_and(|status| status.success()),
+            "it can be told to stop"
+        );
         let status = self.child.wait().await.expect("it ends");
         assert!(status.success(), "it ended with {status}");
     }
@@ -134,9 +155,17 @@ impl Up {
     ///
     /// # Panics
     /// When there is no answer.
-    pub async fn api(&self, method: Method, path: &str, body: Option<&Value>) -> (StatusCode, Value) {
+    pub async fn api(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (StatusCode, Value) {
         let separator = if path.contains('?') { '&' } else { '?' };
-        let url = format!("{}/v1-webhooks/{path}{separator}projectId=1a5", self.address);
+        let url = format!(
+            "{}/v1-webhooks/{path}{separator}projectId=1a5",
+            self.address
+        );
         let mut request = self
             .http
             .request(method, url)
@@ -149,7 +178,8 @@ impl Up {
 
     /// A request to this address, to be completed.
     pub fn request(&self, method: Method, path_and_query: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}{path_and_query}", self.address))
+        self.http
+            .request(method, format!("{}{path_and_query}", self.address))
     }
 
     /// The same with the admin key.
@@ -162,7 +192,14 @@ impl Up {
     ///
     /// # Panics
     /// When it is refused.
-    pub async fn scaling(&self, name: &str, service: &str, action: &str, bounds: (u32, u32), options: Value) -> Hook {
+    pub async fn scaling(
+        &self,
+        name: &str,
+        service: &str,
+        action: &str,
+        bounds: (u32, u32),
+        options: Value,
+    ) -> Hook {
         let mut body = json!({
             "name": name, "driver": "scaleService",
             "scaleServiceConfig": {
@@ -191,7 +228,12 @@ impl Up {
     ///
     /// # Panics
     /// When there is no answer.
-    pub async fn post(&self, hook: &Hook, body: &str, headers: &[(&str, &str)]) -> (StatusCode, Value) {
+    pub async fn post(
+        &self,
+        hook: &Hook,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> (StatusCode, Value) {
         let mut request = self.request(Method::POST, &hook.path).body(body.to_owned());
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -205,14 +247,18 @@ impl Up {
     /// When history is not answered.
     pub async fn history(&self, filter: &str) -> Vec<Value> {
         let mut all = Vec::new();
-        let mut page = self.api(Method::GET, &format!("triggers?limit=1000{filter}"), None).await;
+        let mut page = self
+            .api(Method::GET, &format!("triggers?limit=1000{filter}"), None)
+            .await;
         loop {
             assert_eq!(page.0, StatusCode::OK, "{}", page.1);
             all.extend(page.1["data"].as_array().cloned().unwrap_or_default());
             let Some(next) = page.1["pagination"]["next"].as_str() else {
                 return all;
             };
-            let path = next.strip_prefix(&self.address).expect("pages are on the same server");
+            let path = next
+                .strip_prefix(&self.address)
+                .expect("pages are on the same server");
             page = read(self.admin_request(Method::GET, path)).await;
         }
     }
@@ -224,7 +270,9 @@ impl Up {
     pub async fn settled(&self) {
         let patience = std::time::Duration::from_secs(180);
         wait::until_within(patience, "all triggers settled", || async {
-            let (status, page) = self.api(Method::GET, "triggers?status=pending&limit=1", None).await;
+            let (status, page) = self
+                .api(Method::GET, "triggers?status=pending&limit=1", None)
+                .await;
             match page["data"].as_array() {
                 Some(waiting) if waiting.is_empty() => Ok(()),
                 _ => Err(format!("{status} {page}")),
@@ -279,10 +327,15 @@ impl Hook {
     /// When it has no URL.
     pub fn of(receiver: &Value) -> Self {
         let url = receiver["url"].as_str().expect("a receiver has a url");
-        let path = url.find("/v1-webhooks").expect("a trigger URL has this path");
+        let path = url
+            .find("/v1-webhooks")
+            .expect("a trigger URL has this path");
         Self {
             path: url[path..].to_owned(),
-            receiver: receiver["id"].as_str().expect("a receiver has an id").to_owned(),
+            receiver: receiver["id"]
+                .as_str()
+                .expect("a receiver has an id")
+                .to_owned(),
         }
     }
 }
@@ -295,5 +348,8 @@ pub async fn read(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
     let answer = request.send().await.expect("an answer");
     let status = answer.status();
     let bytes = answer.bytes().await.expect("a whole answer");
-    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    (
+        status,
+        serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    )
 }

@@ -94,7 +94,9 @@ impl Answers {
             .log
             .read(move |store| outcome_log::settled(store, &query))
             .await?;
-        Ok(Answer::Triggers(outcome_log::merge(waiting, settled, limit)))
+        Ok(Answer::Triggers(outcome_log::merge(
+            waiting, settled, limit,
+        )))
     }
 
     async fn trigger(
@@ -117,7 +119,9 @@ impl Answers {
                     None => store.settled_by_id(id)?,
                 };
                 let plan = match &entry {
-                    Some(LogEntry::Settled { plan: Some(plan), .. }) => store.plan(*plan)?,
+                    Some(LogEntry::Settled {
+                        plan: Some(plan), ..
+                    }) => store.plan(*plan)?,
                     _ => None,
                 };
                 Ok((entry, plan))
@@ -132,7 +136,12 @@ impl Answers {
             (_, Some(logged)) => outcome_log::item(logged),
             (_, None) => return Ok(Answer::NoSuchTrigger),
         };
-        if item.trigger.receiver.as_ref().is_none_or(|receiver| receiver.project != *project) {
+        if item
+            .trigger
+            .receiver
+            .as_ref()
+            .is_none_or(|receiver| receiver.project != *project)
+        {
             return Ok(Answer::NoSuchTrigger);
         }
         Ok(Answer::Trigger(Box::new(TriggerDetail {

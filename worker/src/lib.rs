@@ -1,9 +1,9 @@
 //! The worker: owns partitions of the trigger log, decides, acts on platforms, records outcomes, and answers
 //! what ingresses ask. It alone holds platform credentials.
 //!
-//! A trigger's path through it: [`partition`] reads it from the log and hands it to its group; the group's
-//! executor ([`group`]) decides a batch, plans, performs and settles; [`outcome_log`] copies the ledger for
-//! history; [`answers`] serves it.
+//! A trigger's path through it: `partition` reads it from the log and hands it to its group; the group's
+//! executor (`group`) decides a batch, plans, performs and settles; `outcome_log` copies the ledger for
+//! history; `answers` serves it.
 
 mod answers;
 mod context;
@@ -71,17 +71,15 @@ impl Worker {
         let stop_working = CancellationToken::new();
         let stop_recording = CancellationToken::new();
         let recording = TaskTracker::new();
-        recording.spawn(Arc::clone(&log).keep(
-            Arc::clone(&context.backbone.ledger),
-            stop_recording.clone(),
-        ));
+        recording.spawn(
+            Arc::clone(&log).keep(Arc::clone(&context.backbone.ledger), stop_recording.clone()),
+        );
         let working = TaskTracker::new();
         for partition in context.backbone.triggers.partitions().iter() {
             let Some(lease) = context.backbone.leases.acquire(partition).await? else {
                 continue;
             };
-            let worker =
-                PartitionWorker::new(Arc::clone(&context), lease, stop_working.clone());
+            let worker = PartitionWorker::new(Arc::clone(&context), lease, stop_working.clone());
             working.spawn(worker.run());
         }
         let answers = Answers {
@@ -103,8 +101,14 @@ impl Worker {
     pub async fn stop(self, grace: Duration) {
         self.stop_working.cancel();
         self.working.close();
-        if tokio::time::timeout(grace, self.working.wait()).await.is_err() {
-            tracing::warn!(?grace, "some actions did not finish in time; they will be finished at the next start");
+        if tokio::time::timeout(grace, self.working.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                ?grace,
+                "some actions did not finish in time; they will be finished at the next start"
+            );
         }
         self.stop_recording.cancel();
         self.recording.close();

@@ -12,8 +12,8 @@ use stormhook_shared::domain::outcome::{Code, TriggerFacts, Verdict};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::Source;
 use stormhook_shared::ports::cursors::Cursor;
-use stormhook_shared::ports::ledger::LedgerError;
 use stormhook_shared::ports::leases::Lease;
+use stormhook_shared::ports::ledger::LedgerError;
 use stormhook_shared::ports::{Unavailable, trigger_log};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -100,7 +100,9 @@ impl PartitionWorker {
         loop {
             match self.read_page(position).await {
                 Ok(entries) => {
-                    let through = entries.last().map_or(position, trigger_log::Entry::sequence);
+                    let through = entries
+                        .last()
+                        .map_or(position, trigger_log::Entry::sequence);
                     for entry in entries {
                         self.hand_out(entry).await?;
                     }

@@ -37,7 +37,10 @@ impl CredentialsFile {
     pub fn read(path: &Path) -> Result<Option<Self>> {
         match std::fs::read(path) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).with_context(|| {
-                format!("{} is damaged; delete it, and the next `stormhook up` makes a new admin key", path.display())
+                format!(
+                    "{} is damaged; delete it, and the next `stormhook up` makes a new admin key",
+                    path.display()
+                )
             })?)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("read {}", path.display())),

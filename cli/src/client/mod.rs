@@ -45,7 +45,9 @@ impl Client {
 
     /// Asks for a page that an earlier answer named, on the server that is spoken to.
     pub async fn get_page(&self, next: &str) -> Result<Value> {
-        let next: Url = next.parse().with_context(|| format!("the next page's address {next:?}"))?;
+        let next: Url = next
+            .parse()
+            .with_context(|| format!("the next page's address {next:?}"))?;
         let mut url = self.credentials.server.clone();
         url.set_path(next.path());
         url.set_query(next.query());
@@ -111,7 +113,10 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = request.send().await.map_err(|error| unreachable(server, &error))?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| unreachable(server, &error))?;
         read(answer).await
     }
 }
@@ -128,7 +133,11 @@ pub async fn fire(
         .timeout(TIMEOUT + Duration::from_secs(wait.unwrap_or(0).into()));
     if let Some(body) = body {
         let is_json = serde_json::from_str::<Value>(&body).is_ok();
-        let content_type = if is_json { "application/json" } else { "text/plain" };
+        let content_type = if is_json {
+            "application/json"
+        } else {
+            "text/plain"
+        };
         request = request.header("content-type", content_type).body(body);
     }
     if let Some(wait) = wait {
@@ -140,7 +149,10 @@ pub async fn fire(
     // The URL is a secret: errors name only its beginning.
     let mut server = url;
     server.set_query(None);
-    let answer = request.send().await.map_err(|error| unreachable(&server, &error))?;
+    let answer = request
+        .send()
+        .await
+        .map_err(|error| unreachable(&server, &error))?;
     read(answer).await
 }
 
@@ -156,7 +168,9 @@ fn http() -> Result<reqwest::Client> {
 
 fn unreachable(server: &Url, error: &reqwest::Error) -> anyhow::Error {
     if error.is_connect() {
-        return anyhow!("cannot reach {server}: is Stormhook running there? Start it with `stormhook up`, or name it with --server");
+        return anyhow!(
+            "cannot reach {server}: is Stormhook running there? Start it with `stormhook up`, or name it with --server"
+        );
     }
     if error.is_timeout() {
         return anyhow!("{server} did not answer in time; try again");

@@ -15,7 +15,9 @@ use crate::client::Client;
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 /// The most that the API gives at once.
 const LARGEST_PAGE: u64 = 1_000;
-const COLUMNS: [&str; 7] = ["accepted", "receiver", "group", "state", "code", "scale", "why"];
+const COLUMNS: [&str; 7] = [
+    "accepted", "receiver", "group", "state", "code", "scale", "why",
+];
 
 /// Shows triggers and what came of them, the newest first; with `--follow`, the oldest first.
 pub async fn run(options: HistoryOptions) -> Result<()> {
@@ -73,13 +75,16 @@ async fn query(client: &Client, options: &HistoryOptions) -> Result<Vec<(&'stati
 fn moment(text: &str) -> Result<Timestamp> {
     let ago = text.trim().strip_suffix("ago").map(str::trim);
     if let Some(span) = ago {
-        let span: jiff::SignedDuration = span
-            .parse()
-            .with_context(|| format!("{text:?} is no time: write it like 2h ago, or 2026-11-23T21:00:00Z"))?;
+        let span: jiff::SignedDuration = span.parse().with_context(|| {
+            format!("{text:?} is no time: write it like 2h ago, or 2026-11-23T21:00:00Z")
+        })?;
         let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-        return Ok(Timestamp::from_millis(Timestamp::now().as_millis().saturating_sub(millis)));
+        return Ok(Timestamp::from_millis(
+            Timestamp::now().as_millis().saturating_sub(millis),
+        ));
     }
-    text.parse().with_context(|| "or write how long ago: 2h ago")
+    text.parse()
+        .with_context(|| "or write how long ago: 2h ago")
 }
 
 async fn pages(
@@ -113,7 +118,11 @@ fn show(triggers: &[Value], format: HistoryFormat, is_first: bool) -> Result<()>
     match format {
         HistoryFormat::Json => {
             let lines: Vec<_> = triggers.iter().map(Value::to_string).collect();
-            if lines.is_empty() { Ok(()) } else { print(&lines.join("\n")) }
+            if lines.is_empty() {
+                Ok(())
+            } else {
+                print(&lines.join("\n"))
+            }
         }
         HistoryFormat::Csv => {
             let mut writer = csv::Writer::from_writer(Vec::new());
@@ -124,7 +133,11 @@ fn show(triggers: &[Value], format: HistoryFormat, is_first: bool) -> Result<()>
                 writer.write_record(row(trigger))?;
             }
             let text = String::from_utf8(writer.into_inner()?)?;
-            if text.is_empty() { Ok(()) } else { print(&text) }
+            if text.is_empty() {
+                Ok(())
+            } else {
+                print(&text)
+            }
         }
         HistoryFormat::Table if triggers.is_empty() && is_first => print("no triggers yet"),
         HistoryFormat::Table => {

@@ -32,7 +32,9 @@ pub async fn run(command: ReceiversCommand) -> Result<()> {
         } => {
             let client = Client::new(&output.server)?;
             let path = path_of(&client, &receiver.receiver).await?;
-            let changed = client.send(Method::PUT, &path, &[], &read_json(&file)?).await?;
+            let changed = client
+                .send(Method::PUT, &path, &[], &read_json(&file)?)
+                .await?;
             show(&changed, output.format)
         }
         ReceiversCommand::Delete { receiver, server } => {
@@ -45,7 +47,15 @@ pub async fn run(command: ReceiversCommand) -> Result<()> {
             receiver,
             overlap_seconds,
             output,
-        } => act(&receiver.receiver, "rotate", &json!({"overlapSeconds": overlap_seconds}), &output).await,
+        } => {
+            act(
+                &receiver.receiver,
+                "rotate",
+                &json!({"overlapSeconds": overlap_seconds}),
+                &output,
+            )
+            .await
+        }
         ReceiversCommand::Enable { receiver, output } => {
             act(&receiver.receiver, "enable", &json!({}), &output).await
         }
@@ -63,7 +73,9 @@ pub async fn run(command: ReceiversCommand) -> Result<()> {
 async fn act(receiver: &str, action: &str, body: &Value, output: &Output) -> Result<()> {
     let client = Client::new(&output.server)?;
     let path = path_of(&client, receiver).await?;
-    let changed = client.send(Method::POST, &path, &[("action", action)], body).await?;
+    let changed = client
+        .send(Method::POST, &path, &[("action", action)], body)
+        .await?;
     show(&changed, output.format)
 }
 
@@ -80,7 +92,10 @@ async fn list(output: &Output) -> Result<()> {
         return print_json(&receivers["data"]);
     }
     let mut rows = table(&["id", "name", "state", "does", "url"]);
-    let all = receivers["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let all = receivers["data"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if all.is_empty() {
         return print(&format!(
             "project {} has no receivers; make one with: stormhook receivers create",
@@ -110,7 +125,10 @@ fn show(receiver: &Value, format: Format) -> Result<()> {
         ("does", in_words(receiver)),
         ("url", text(&receiver["url"])),
     ];
-    if receiver["cooldownSeconds"].as_u64().is_some_and(|seconds| seconds > 0) {
+    if receiver["cooldownSeconds"]
+        .as_u64()
+        .is_some_and(|seconds| seconds > 0)
+    {
         lines.push(("cooldown", format!("{} s", receiver["cooldownSeconds"])));
     }
     let lines: Vec<_> = lines
@@ -161,7 +179,9 @@ fn new_receiver(new: &NewReceiver) -> Result<Value> {
 fn read_json(path: &Path) -> Result<Value> {
     let text = if path == Path::new("-") {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("read standard input")?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("read standard input")?;
         text
     } else {
         std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?

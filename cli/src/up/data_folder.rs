@@ -49,7 +49,9 @@ impl DataFolder {
             .truncate(false)
             .write(true)
             .open(path.join(LOCK_FILE))
-            .with_context(|| format!("open {} in the data folder", path.join(LOCK_FILE).display()))?;
+            .with_context(|| {
+                format!("open {} in the data folder", path.join(LOCK_FILE).display())
+            })?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => bail!(
@@ -57,7 +59,8 @@ impl DataFolder {
                 path.display()
             ),
             Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("lock the data folder {}", path.display()));
+                return Err(error)
+                    .with_context(|| format!("lock the data folder {}", path.display()));
             }
         }
         let folder = Self {

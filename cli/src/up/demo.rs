@@ -52,7 +52,10 @@ pub async fn receiver(
     is_first_start: bool,
 ) -> Result<Option<Receiver>> {
     if !directory.reached(Revision(0), PATIENCE).await {
-        bail!("the receivers could not be read within {} s", PATIENCE.as_secs());
+        bail!(
+            "the receivers could not be read within {} s",
+            PATIENCE.as_secs()
+        );
     }
     let project = project()?;
     let there = directory

@@ -102,7 +102,10 @@ impl Running {
         let address = format!("http://{}", ingress.address());
         settings.leave_credentials(&address)?;
         let demo_url = demo.map(|receiver| {
-            let base = settings.public_url.as_ref().map_or(address.as_str(), |url| url.as_str());
+            let base = settings
+                .public_url
+                .as_ref()
+                .map_or(address.as_str(), |url| url.as_str());
             let key = hook_keys.key(&receiver.project, receiver.id, receiver.keys.current);
             format!(
                 "{}/v1-webhooks/endpoint?key={key}&projectId={}",
@@ -141,7 +144,12 @@ async fn start_sandbox(settings: &mut Settings, place: settings::SandboxPlace) -
         secret_key: None,
     })
     .await?;
-    let url = sandbox.url().parse().context("the practice platform's address")?;
-    settings.projects.insert(demo::project()?, demo::connection(url));
+    let url = sandbox
+        .url()
+        .parse()
+        .context("the practice platform's address")?;
+    settings
+        .projects
+        .insert(demo::project()?, demo::connection(url));
     Ok(sandbox)
 }

@@ -68,7 +68,8 @@ impl Settings {
         let secret_file = options.secret_file.clone().or(file.secret_file);
         let secret = match secret_file {
             Some(path) => {
-                let bytes = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+                let bytes =
+                    std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
                 DeploymentSecret::new(bytes)
                     .with_context(|| format!("the secret file {}", path.display()))?
             }
@@ -125,7 +126,10 @@ impl Settings {
             lines.push(format!("  access key         {}", admin.access_key));
             lines.push(format!("  secret key         {}", admin.secret_key));
         }
-        lines.push(format!("  data               {}", self.folder.path().display()));
+        lines.push(format!(
+            "  data               {}",
+            self.folder.path().display()
+        ));
         if let Some(sandbox) = sandbox {
             lines.push(format!("  practice platform  {sandbox}"));
         }
@@ -140,13 +144,18 @@ impl Settings {
 
     /// The history command as it works in this shell.
     fn history_command(&self) -> String {
-        let program = std::env::args().next().unwrap_or_else(|| "stormhook".to_owned());
+        let program = std::env::args()
+            .next()
+            .unwrap_or_else(|| "stormhook".to_owned());
         let is_default = data_folder::default_path("stormhook")
             .is_ok_and(|default| default == self.folder.path());
         if is_default {
             format!("{program} history")
         } else {
-            format!("{program} history --data-dir {}", self.folder.path().display())
+            format!(
+                "{program} history --data-dir {}",
+                self.folder.path().display()
+            )
         }
     }
 }

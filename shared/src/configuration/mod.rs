@@ -128,9 +128,17 @@ impl File {
         Ok(Configuration {
             listen: border.parse("listen", self.listen, "an address like 0.0.0.0:8085")?,
             data_dir: self.data_dir.map(|path| border.path(&path)),
-            backbone: border.parse("backbone", self.backbone, "\"embedded\" or nats://host:4222")?,
+            backbone: border.parse(
+                "backbone",
+                self.backbone,
+                "\"embedded\" or nats://host:4222",
+            )?,
             secret_file: self.secret_file.map(|path| border.path(&path)),
-            public_url: border.parse("public_url", self.public_url, "a URL like https://hooks.example.org")?,
+            public_url: border.parse(
+                "public_url",
+                self.public_url,
+                "a URL like https://hooks.example.org",
+            )?,
             api_keys: self
                 .api_keys
                 .into_iter()
@@ -247,15 +255,30 @@ mod tests {
             ("backbone = \"kafka\"", "backbone"),
             ("listen = ", "line 1"),
             ("[projects.1a5]\nplatform = \"rancher\"", "projects.1a5.url"),
-            ("[projects.1a5]\nplatform = \"mesos\"\nurl = \"http://a\"", "mesos"),
-            ("[projects.1a5]\nplatform = \"rancher\"\nurl = \"http://a\"\nulr = 1", "ulr"),
-            ("[projects.\"a/b\"]\nplatform = \"rancher\"\nurl = \"http://a\"", "a/b"),
+            (
+                "[projects.1a5]\nplatform = \"mesos\"\nurl = \"http://a\"",
+                "mesos",
+            ),
+            (
+                "[projects.1a5]\nplatform = \"rancher\"\nurl = \"http://a\"\nulr = 1",
+                "ulr",
+            ),
+            (
+                "[projects.\"a/b\"]\nplatform = \"rancher\"\nurl = \"http://a\"",
+                "a/b",
+            ),
             (
                 "[projects.1a5]\nplatform = \"rancher\"\nurl = \"http://a\"\naccess_key = \"k\"\nsecret_key_file = \"missing\"",
                 "missing",
             ),
-            ("[[api_keys]]\naccess_key = \"a\"\nsecret_sha256 = \"zz\"\nrole = \"admin\"\nprojects = [\"*\"]", "secret_sha256"),
-            ("[[api_keys]]\naccess_key = \"a\"\nsecret_sha256 = \"zz\"\nrole = \"root\"\nprojects = [\"*\"]", "root"),
+            (
+                "[[api_keys]]\naccess_key = \"a\"\nsecret_sha256 = \"zz\"\nrole = \"admin\"\nprojects = [\"*\"]",
+                "secret_sha256",
+            ),
+            (
+                "[[api_keys]]\naccess_key = \"a\"\nsecret_sha256 = \"zz\"\nrole = \"root\"\nprojects = [\"*\"]",
+                "root",
+            ),
         ] {
             let error = read(wrong).unwrap_err();
             assert!(error.contains(says), "{wrong}: {error}");

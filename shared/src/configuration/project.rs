@@ -62,7 +62,10 @@ impl ProjectFile {
         key: &str,
     ) -> Result<ProjectConfiguration, ConfigurationError> {
         if self.platform != "rancher" {
-            let reason = format!("{:?} is not a platform of this version: rancher", self.platform);
+            let reason = format!(
+                "{:?} is not a platform of this version: rancher",
+                self.platform
+            );
             return Err(border.invalid(&format!("{key}.platform"), reason));
         }
         let expected = "a URL like https://rancher.example.org/v2-beta";

@@ -99,8 +99,10 @@ mod tests {
 
     #[test]
     fn the_order_of_alerts_does_not_change_the_key() {
-        let one = json!({"fingerprint": "a", "status": "firing", "startsAt": "2026-01-01T00:00:00Z"});
-        let two = json!({"fingerprint": "b", "status": "firing", "startsAt": "2026-01-01T00:00:00Z"});
+        let one =
+            json!({"fingerprint": "a", "status": "firing", "startsAt": "2026-01-01T00:00:00Z"});
+        let two =
+            json!({"fingerprint": "b", "status": "firing", "startsAt": "2026-01-01T00:00:00Z"});
         let key = |alerts| dedupe_key(&notification(&alerts)).unwrap();
         assert_eq!(key(json!([one, two])), key(json!([two, one])));
         assert_ne!(key(json!([one, two])), key(json!([one])));

@@ -32,7 +32,9 @@ pub(super) fn mismatch(conditions: &[Condition], body: &[u8]) -> Option<String> 
     conditions.iter().find_map(|condition| {
         let pointer = &condition.pointer;
         let Some(found) = body.pointer(pointer) else {
-            return Some(format!("the filter needs {pointer}, which the body does not have"));
+            return Some(format!(
+                "the filter needs {pointer}, which the body does not have"
+            ));
         };
         let (is_met, wanted) = match &condition.test {
             Test::Equals(value) => (found == value, value.to_string()),

@@ -52,7 +52,9 @@ impl Waiting {
         let deadline = self
             .receiver
             .as_ref()
-            .map_or(Options::DEFAULT_DEADLINE, |receiver| receiver.options.deadline);
+            .map_or(Options::DEFAULT_DEADLINE, |receiver| {
+                receiver.options.deadline
+            });
         let by_age = self.trigger.accepted_at.plus(deadline);
         by_age.max(since.plus(deadline.min(LEAST_TRYING)))
     }
@@ -123,7 +125,10 @@ impl View {
                 return Some(waiting.draft(verdict, self.has_acted));
             }
         };
-        let verdict = match (self.seen.as_mut()?, receiver.map(|receiver| (receiver, &receiver.kind))) {
+        let verdict = match (
+            self.seen.as_mut()?,
+            receiver.map(|receiver| (receiver, &receiver.kind)),
+        ) {
             (Seen::Unreadable(verdict), _) => verdict.clone(),
             (Seen::Gone { reason }, _) => Verdict::new(Code::ServiceRemoved, reason.clone()),
             (Seen::Unsupported { reason }, _) => Verdict::new(Code::Unsupported, reason.clone()),

@@ -44,11 +44,15 @@ pub(super) fn decide(
         return scaled(service, current, to);
     }
     match on_limit {
-        OnLimit::Reject => Verdict::new(limit.code, limit.sentence(current, amount))
-            .scaling(current, current),
+        OnLimit::Reject => {
+            Verdict::new(limit.code, limit.sentence(current, amount)).scaling(current, current)
+        }
         OnLimit::Clamp if limit.is_reached => Verdict::new(
             Code::AtLimit,
-            format!("{} is at {current} already, with a limit of {}", service.name, limit.bound),
+            format!(
+                "{} is at {current} already, with a limit of {}",
+                service.name, limit.bound
+            ),
         )
         .scaling(current, current),
         OnLimit::Clamp => scaled(service, current, limit.bound.min(LARGEST_SCALE)),

@@ -231,7 +231,10 @@ mod tests {
     #[test]
     fn ids_are_read_as_they_are_written() {
         let receiver = ReceiverId::random(Timestamp::from_millis(1_700_000_000_000)).unwrap();
-        assert_eq!(receiver.to_string().parse::<ReceiverId>().unwrap(), receiver);
+        assert_eq!(
+            receiver.to_string().parse::<ReceiverId>().unwrap(),
+            receiver
+        );
         let trigger = TriggerId::random();
         assert_eq!(trigger.to_string().parse::<TriggerId>().unwrap(), trigger);
         assert!("1a5".parse::<ProjectId>().is_ok());

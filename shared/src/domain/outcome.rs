@@ -60,7 +60,10 @@ impl FromStr for Status {
 /// Which rule decided. Each belongs to one [`Status`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "each is named as in the rules of docs/verdicts.md")]
+#[expect(
+    missing_docs,
+    reason = "each is named as in the rules of docs/verdicts.md"
+)]
 pub enum Code {
     Scaled,
     AboveMax,

@@ -37,7 +37,8 @@ impl Timestamp {
 
     /// How long ago `earlier` was; zero when it is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
-        u64::try_from(self.0.saturating_sub(earlier.0)).map_or(Duration::ZERO, Duration::from_millis)
+        u64::try_from(self.0.saturating_sub(earlier.0))
+            .map_or(Duration::ZERO, Duration::from_millis)
     }
 
     /// This time and `later`.
@@ -100,8 +101,14 @@ mod tests {
         let time: Timestamp = "2026-11-23T21:00:00.12Z".parse().unwrap();
         assert_eq!(time.to_string(), "2026-11-23T21:00:00.120Z");
         assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
-        assert_eq!(time.plus(Duration::from_secs(2)).since(time), Duration::from_secs(2));
-        assert_eq!(time.since(time.plus(Duration::from_secs(2))), Duration::ZERO);
+        assert_eq!(
+            time.plus(Duration::from_secs(2)).since(time),
+            Duration::from_secs(2)
+        );
+        assert_eq!(
+            time.since(time.plus(Duration::from_secs(2))),
+            Duration::ZERO
+        );
     }
 
     #[test]

@@ -21,7 +21,9 @@ impl Cursors for EmbeddedCursors {
             .database
             .read(move |transaction| {
                 let cursors = transaction.open_table(CURSORS)?;
-                Ok(cursors.get(partition.0)?.map(|bytes| bytes.value().to_vec()))
+                Ok(cursors
+                    .get(partition.0)?
+                    .map(|bytes| bytes.value().to_vec()))
             })
             .await?;
         // One that cannot be read costs re-reading the log, as a lost one does.

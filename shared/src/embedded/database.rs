@@ -84,7 +84,10 @@ impl Database {
 
     /// Closes the file once the reads that run have ended.
     pub(super) fn close(&self) {
-        self.open.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.open
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 }
 

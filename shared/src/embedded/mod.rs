@@ -69,10 +69,14 @@ impl Default for EmbeddedOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it open.
-    #[error("the database {0} is in use by another process; stop that, or choose another data folder")]
+    #[error(
+        "the database {0} is in use by another process; stop that, or choose another data folder"
+    )]
     InUse(PathBuf),
     /// A newer version wrote it.
-    #[error("the database {path} was written by a newer version (format {found}); use that version, or another data folder")]
+    #[error(
+        "the database {path} was written by a newer version (format {found}); use that version, or another data folder"
+    )]
     Newer {
         /// Which.
         path: PathBuf,
@@ -80,7 +84,9 @@ pub enum OpenError {
         found: u64,
     },
     /// It is spread over another number of partitions.
-    #[error("the database {path} has {found} partitions, not {wanted}; their number is fixed when it is created")]
+    #[error(
+        "the database {path} has {found} partitions, not {wanted}; their number is fixed when it is created"
+    )]
     OtherPartitions {
         /// Which.
         path: PathBuf,
@@ -90,7 +96,9 @@ pub enum OpenError {
         wanted: u16,
     },
     /// It cannot be read.
-    #[error("the database {path} cannot be opened: {reason}; restore it from a backup, or move it away to begin anew")]
+    #[error(
+        "the database {path} cannot be opened: {reason}; restore it from a backup, or move it away to begin anew"
+    )]
     Unusable {
         /// Which.
         path: PathBuf,

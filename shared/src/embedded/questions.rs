@@ -19,7 +19,10 @@ struct Guard(Arc<RwLock<Option<Answerer>>>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 }
 
@@ -45,7 +48,10 @@ impl Questions for EmbeddedQuestions {
     }
 
     async fn serve(&self, answerer: Answerer) -> Result<Serving, Unavailable> {
-        *self.answerer.write().unwrap_or_else(PoisonError::into_inner) = Some(answerer);
+        *self
+            .answerer
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(answerer);
         Ok(Serving(Box::new(Guard(Arc::clone(&self.answerer)))))
     }
 }

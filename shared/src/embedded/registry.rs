@@ -112,9 +112,7 @@ fn after(
     })
 }
 
-fn snapshot(
-    transaction: &redb::ReadTransaction,
-) -> Result<(Vec<Receiver>, Revision), redb::Error> {
+fn snapshot(transaction: &redb::ReadTransaction) -> Result<(Vec<Receiver>, Revision), redb::Error> {
     let numbers = transaction.open_table(NUMBERS)?;
     let revision = Revision(numbers.get(LAST_CHANGE)?.map_or(0, |number| number.value()));
     let mut receivers = Vec::new();
@@ -130,7 +128,10 @@ fn stored(batch: &Batch<'_>, id: ReceiverId) -> Result<Option<Receiver>, redb::E
     bytes.map(|bytes| parse(bytes.value())).transpose()
 }
 
-fn owner_of_name(batch: &Batch<'_>, receiver: &Receiver) -> Result<Option<ReceiverId>, redb::Error> {
+fn owner_of_name(
+    batch: &Batch<'_>,
+    receiver: &Receiver,
+) -> Result<Option<ReceiverId>, redb::Error> {
     let name = (receiver.project.as_str(), receiver.name.as_str());
     let owner = batch.receiver_names.get(name)?;
     Ok(owner.and_then(|id| id.value().try_into().ok().map(ReceiverId::from_bytes)))

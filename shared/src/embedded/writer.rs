@@ -124,7 +124,11 @@ impl Writer {
             });
             Ok(Some(fate))
         });
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let queue = self
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let queue = queue.ok_or_else(|| down("it is closed"))?;
         queue.try_send(write).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Unavailable::Overloaded(NAME),
@@ -140,7 +144,10 @@ impl Writer {
 
     /// Takes no more writes; the thread ends when those that wait are done.
     pub(super) fn close(&self) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 }
 

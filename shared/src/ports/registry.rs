@@ -26,6 +26,10 @@ pub trait Registry: Send + Sync {
 
 /// What a watch tells.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all changes are of the large variant"
+)]
 pub enum Change {
     /// A receiver is there, or has changed.
     Stored {

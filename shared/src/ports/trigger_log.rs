@@ -77,6 +77,7 @@ pub enum AppendError {
 
 /// What stands at one place of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all entries are triggers")]
 pub enum Entry {
     /// A trigger.
     Trigger(Logged),

@@ -84,12 +84,21 @@ impl Fields {
     /// Takes a field that must be there.
     pub(super) fn require(&mut self, field: &str) -> Result<Value, FieldError> {
         self.take(field).ok_or_else(|| {
-            FieldError::new(FieldProblem::MissingRequired, field, format!("{field} is missing"))
+            FieldError::new(
+                FieldProblem::MissingRequired,
+                field,
+                format!("{field} is missing"),
+            )
         })
     }
 
     /// Takes a text of `least` to `most` characters that must be there.
-    pub(super) fn text(&mut self, field: &str, least: usize, most: usize) -> Result<String, FieldError> {
+    pub(super) fn text(
+        &mut self,
+        field: &str,
+        least: usize,
+        most: usize,
+    ) -> Result<String, FieldError> {
         let value = self.require(field)?;
         let Value::String(text) = &value else {
             let message = format!("{field} must be a text, but it is {}", shown(&value));
@@ -102,11 +111,19 @@ impl Fields {
         }
         if length < least {
             let message = format!("{field} needs {least} characters or more, but has {length}");
-            return Err(FieldError::new(FieldProblem::MinLimitExceeded, field, message));
+            return Err(FieldError::new(
+                FieldProblem::MinLimitExceeded,
+                field,
+                message,
+            ));
         }
         if length > most {
             let message = format!("{field} may have {most} characters at most, but has {length}");
-            return Err(FieldError::new(FieldProblem::MaxLimitExceeded, field, message));
+            return Err(FieldError::new(
+                FieldProblem::MaxLimitExceeded,
+                field,
+                message,
+            ));
         }
         Ok(text.trim().to_owned())
     }
@@ -115,16 +132,29 @@ impl Fields {
     pub(super) fn amount(&mut self, field: &str) -> Result<Amount, FieldError> {
         let value = self.require(field)?;
         let number = whole(field, &value, 1, LARGEST_SCALE.into())?;
-        let amount = u32::try_from(number).ok().and_then(|number| Amount::try_from(number).ok());
+        let amount = u32::try_from(number)
+            .ok()
+            .and_then(|number| Amount::try_from(number).ok());
         amount.ok_or_else(|| {
-            FieldError::new(FieldProblem::MaxLimitExceeded, field, format!("{field} is too large"))
+            FieldError::new(
+                FieldProblem::MaxLimitExceeded,
+                field,
+                format!("{field} is too large"),
+            )
         })
     }
 
     /// Takes a whole number from `least` to `most`, if it is there.
-    pub(super) fn number(&mut self, field: &str, least: u64, most: u64) -> Result<Option<u64>, FieldError> {
+    pub(super) fn number(
+        &mut self,
+        field: &str,
+        least: u64,
+        most: u64,
+    ) -> Result<Option<u64>, FieldError> {
         let value = self.take(field);
-        value.map(|value| whole(field, &value, least, most)).transpose()
+        value
+            .map(|value| whole(field, &value, least, most))
+            .transpose()
     }
 
     /// Takes one of several values, if it is there.
@@ -143,8 +173,11 @@ impl Fields {
             Some((_, value)) => Ok(Some(*value)),
             None => {
                 let names: Vec<_> = values.iter().map(|(name, _)| *name).collect();
-                let message =
-                    format!("{field} must be {}, but it is {}", names.join(" or "), shown(&value));
+                let message = format!(
+                    "{field} must be {}, but it is {}",
+                    names.join(" or "),
+                    shown(&value)
+                );
                 Err(FieldError::new(FieldProblem::InvalidOption, field, message))
             }
         }
@@ -157,7 +190,11 @@ impl Fields {
             None => Ok(()),
             Some((field, _)) => {
                 let message = format!("{field} is not a field that is known here");
-                Err(FieldError::new(FieldProblem::InvalidOption, &field, message))
+                Err(FieldError::new(
+                    FieldProblem::InvalidOption,
+                    &field,
+                    message,
+                ))
             }
         }
     }

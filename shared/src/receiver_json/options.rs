@@ -24,7 +24,10 @@ pub(super) fn parse(fields: &mut Fields, sign: Option<SignSecret>) -> Result<Opt
         cooldown: cooldown(fields.number("cooldownSeconds", 0, longest_cooldown)?),
         group_cooldown: cooldown(fields.number("groupCooldownSeconds", 0, longest_cooldown)?),
         on_limit: fields
-            .one_of("onLimit", &[("reject", OnLimit::Reject), ("clamp", OnLimit::Clamp)])?
+            .one_of(
+                "onLimit",
+                &[("reject", OnLimit::Reject), ("clamp", OnLimit::Clamp)],
+            )?
             .unwrap_or(default.on_limit),
         on_resolved: fields
             .one_of(
@@ -37,10 +40,16 @@ pub(super) fn parse(fields: &mut Fields, sign: Option<SignSecret>) -> Result<Opt
             )?
             .unwrap_or(default.on_resolved),
         on_repeat: fields
-            .one_of("onRepeat", &[("trigger", OnRepeat::Trigger), ("ignore", OnRepeat::Ignore)])?
+            .one_of(
+                "onRepeat",
+                &[("trigger", OnRepeat::Trigger), ("ignore", OnRepeat::Ignore)],
+            )?
             .unwrap_or(default.on_repeat),
         dedupe: fields
-            .one_of("dedupe", &[("none", Dedupe::None), ("alert", Dedupe::Alert)])?
+            .one_of(
+                "dedupe",
+                &[("none", Dedupe::None), ("alert", Dedupe::Alert)],
+            )?
             .unwrap_or(default.dedupe),
         filter: filter(fields)?,
         sign: secret(fields, sign)?,
@@ -60,7 +69,10 @@ pub(super) fn parse(fields: &mut Fields, sign: Option<SignSecret>) -> Result<Opt
         Some(condition) => Err(FieldError::new(
             FieldProblem::InvalidOption,
             "redact",
-            format!("redact masks {}, which the filter has to see", condition.pointer),
+            format!(
+                "redact masks {}, which the filter has to see",
+                condition.pointer
+            ),
         )),
     }
 }
@@ -73,8 +85,17 @@ fn filter(fields: &mut Fields) -> Result<Vec<Condition>, FieldError> {
 fn condition(value: Value) -> Result<Condition, FieldError> {
     let invalid = |message: String| FieldError::new(FieldProblem::InvalidOption, "filter", message);
     let mut fields = Fields::of(value, "filter")?;
-    let pointer = pointer("filter", &fields.require("pointer").map_err(|error| invalid(error.message))?)?;
-    let tests = [fields.take("equals"), fields.take("in"), fields.take("glob")];
+    let pointer = pointer(
+        "filter",
+        &fields
+            .require("pointer")
+            .map_err(|error| invalid(error.message))?,
+    )?;
+    let tests = [
+        fields.take("equals"),
+        fields.take("in"),
+        fields.take("glob"),
+    ];
     fields.end().map_err(|error| invalid(error.message))?;
     let test = match tests {
         [Some(value), None, None] => Test::Equals(value),
@@ -84,7 +105,8 @@ fn condition(value: Value) -> Result<Condition, FieldError> {
             Test::Glob(pattern)
         }
         _ => {
-            let message = "a condition of the filter has one of equals, in (a list) and glob (a text)";
+            let message =
+                "a condition of the filter has one of equals, in (a list) and glob (a text)";
             return Err(invalid(message.to_owned()));
         }
     };
@@ -93,7 +115,10 @@ fn condition(value: Value) -> Result<Condition, FieldError> {
 
 fn redact(fields: &mut Fields) -> Result<Vec<String>, FieldError> {
     let pointers = list(fields, "redact")?;
-    pointers.iter().map(|value| pointer("redact", value)).collect()
+    pointers
+        .iter()
+        .map(|value| pointer("redact", value))
+        .collect()
 }
 
 fn secret(fields: &mut Fields, kept: Option<SignSecret>) -> Result<Option<SignSecret>, FieldError> {
@@ -121,7 +146,10 @@ fn list(fields: &mut Fields, field: &str) -> Result<Vec<Value>, FieldError> {
         Some(Value::Array(list)) => Err(FieldError::new(
             FieldProblem::MaxLimitExceeded,
             field,
-            format!("{field} may have {MOST_CONDITIONS} entries at most, but has {}", list.len()),
+            format!(
+                "{field} may have {MOST_CONDITIONS} entries at most, but has {}",
+                list.len()
+            ),
         )),
         Some(other) => Err(FieldError::new(
             FieldProblem::InvalidFormat,
@@ -138,7 +166,10 @@ fn pointer(field: &str, value: &Value) -> Result<String, FieldError> {
         _ => Err(FieldError::new(
             FieldProblem::InvalidFormat,
             field,
-            format!("{field} needs JSON pointers like /alerts/0/status, but has {}", shown(value)),
+            format!(
+                "{field} needs JSON pointers like /alerts/0/status, but has {}",
+                shown(value)
+            ),
         )),
     }
 }

@@ -12,9 +12,31 @@ const LONGEST_NAME: usize = 255;
 const LONGEST_SERVICE_ID: usize = 253;
 /// What clients send back as they got it.
 const READ_ONLY: [&str; 25] = [
-    "id", "type", "links", "actions", "actionLinks", "url", "state", "disabledUntil", "revision", "baseType",
-    "uuid", "kind", "created", "createdTS", "accountId", "projectId", "description", "removed", "removeTime",
-    "transitioning", "transitioningMessage", "transitioningProgress", "data", "schemaLinks", "opt",
+    "id",
+    "type",
+    "links",
+    "actions",
+    "actionLinks",
+    "url",
+    "state",
+    "disabledUntil",
+    "revision",
+    "baseType",
+    "uuid",
+    "kind",
+    "created",
+    "createdTS",
+    "accountId",
+    "projectId",
+    "description",
+    "removed",
+    "removeTime",
+    "transitioning",
+    "transitioningMessage",
+    "transitioningProgress",
+    "data",
+    "schemaLinks",
+    "opt",
 ];
 /// What Rancher had and this version has not.
 const OTHER_DRIVERS: [&str; 3] = ["scaleHost", "serviceUpgrade", "forwardPost"];
@@ -37,10 +59,18 @@ pub fn parse(body: Value) -> Result<Definition, FieldError> {
 
 /// What `receiver` becomes when `change` is merged into it (RFC 7386, as it was `rendered`): fields that are absent
 /// stay as they are, null resets an option. Driver and target cannot change.
-pub fn changed(receiver: &Receiver, rendered: Value, change: Value) -> Result<Definition, FieldError> {
+pub fn changed(
+    receiver: &Receiver,
+    rendered: Value,
+    change: Value,
+) -> Result<Definition, FieldError> {
     if !change.is_object() {
         return Err(Fields::of(change, "receiver").err().unwrap_or_else(|| {
-            FieldError::new(FieldProblem::InvalidFormat, "receiver", "the body must be a JSON object")
+            FieldError::new(
+                FieldProblem::InvalidFormat,
+                "receiver",
+                "the body must be a JSON object",
+            )
         }));
     }
     let mut merged = rendered;
@@ -48,8 +78,13 @@ pub fn changed(receiver: &Receiver, rendered: Value, change: Value) -> Result<De
     let definition = parse_with(merged, receiver.options.sign.clone())?;
     if !definition.kind.has_target_of(&receiver.kind) {
         let is_other_driver = definition.kind.driver() != receiver.kind.driver();
-        let field = if is_other_driver { "driver" } else { "serviceId" };
-        let message = format!("the {field} of a receiver cannot be changed; create another receiver instead");
+        let field = if is_other_driver {
+            "driver"
+        } else {
+            "serviceId"
+        };
+        let message =
+            format!("the {field} of a receiver cannot be changed; create another receiver instead");
         return Err(FieldError::new(FieldProblem::InvalidOption, field, message));
     }
     Ok(definition)
@@ -68,13 +103,22 @@ fn parse_with(body: Value, sign: Option<SignSecret>) -> Result<Definition, Field
         } else {
             format!("driver must be scaleService, but it is {driver:?}")
         };
-        return Err(FieldError::new(FieldProblem::InvalidOption, "driver", message));
+        return Err(FieldError::new(
+            FieldProblem::InvalidOption,
+            "driver",
+            message,
+        ));
     }
     for other in OTHER_DRIVERS {
         let field = format!("{other}Config");
         if fields.take(&field).is_some() {
-            let message = format!("a scaleService receiver has {SCALE_SERVICE_CONFIG}, not {field}");
-            return Err(FieldError::new(FieldProblem::InvalidOption, &field, message));
+            let message =
+                format!("a scaleService receiver has {SCALE_SERVICE_CONFIG}, not {field}");
+            return Err(FieldError::new(
+                FieldProblem::InvalidOption,
+                &field,
+                message,
+            ));
         }
     }
     let config = fields.require(SCALE_SERVICE_CONFIG)?;
@@ -93,12 +137,21 @@ fn scale_service(config: Value) -> Result<ScaleService, FieldError> {
     fields.ignore("type");
     let service_id = fields.text("serviceId", 1, LONGEST_SERVICE_ID)?;
     if service_id.contains(char::is_whitespace) {
-        let message = format!("serviceId must be a service's id, like 1s5, but it is {service_id:?}");
-        return Err(FieldError::new(FieldProblem::InvalidFormat, "serviceId", message));
+        let message =
+            format!("serviceId must be a service's id, like 1s5, but it is {service_id:?}");
+        return Err(FieldError::new(
+            FieldProblem::InvalidFormat,
+            "serviceId",
+            message,
+        ));
     }
     let directions = [("up", Direction::Up), ("down", Direction::Down)];
     let action = fields.one_of("action", &directions)?.ok_or_else(|| {
-        FieldError::new(FieldProblem::MissingRequired, "action", "action is missing: up or down")
+        FieldError::new(
+            FieldProblem::MissingRequired,
+            "action",
+            "action is missing: up or down",
+        )
     })?;
     let amount = fields.amount("amount")?;
     let (min, max) = (fields.amount("min")?, fields.amount("max")?);
@@ -194,14 +247,28 @@ mod tests {
             ("", "cooldownSecond", json!(1), InvalidOption),
             ("", "onLimit", json!("stop"), InvalidOption),
             ("", "filter", json!({}), InvalidFormat),
-            ("", "filter", json!([{"pointer": "a", "equals": 1}]), InvalidFormat),
+            (
+                "",
+                "filter",
+                json!([{"pointer": "a", "equals": 1}]),
+                InvalidFormat,
+            ),
             ("", "filter", json!([{"pointer": "/a"}]), InvalidOption),
-            ("", "filter", json!([{"pointer": "/a", "glob": "["}]), InvalidOption),
+            (
+                "",
+                "filter",
+                json!([{"pointer": "/a", "glob": "["}]),
+                InvalidOption,
+            ),
             ("", "sign", json!({"secret": "short"}), MinLimitExceeded),
             ("", "redact", json!(["a"]), InvalidFormat),
         ] {
             let error = parse(with(pointer, field, value.clone())).unwrap_err();
-            assert_eq!((error.problem, error.field.as_str()), (problem, field), "{value}: {error}");
+            assert_eq!(
+                (error.problem, error.field.as_str()),
+                (problem, field),
+                "{value}: {error}"
+            );
         }
     }
 

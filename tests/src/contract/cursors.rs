@@ -1,6 +1,4 @@
 //! The contract of the cursors.
-#![allow(clippy::unwrap_used, reason = "a law that does not hold ends the test")]
-#![expect(clippy::missing_panics_doc, reason = "a law that does not hold ends the test")]
 
 use std::collections::BTreeMap;
 

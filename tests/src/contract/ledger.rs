@@ -1,6 +1,4 @@
 //! The contract of the ledger.
-#![allow(clippy::unwrap_used, reason = "a law that does not hold ends the test")]
-#![expect(clippy::missing_panics_doc, reason = "a law that does not hold ends the test")]
 
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{Revision, Sequence};
@@ -33,12 +31,18 @@ pub async fn of_concurrent_appends_one_wins(backbone: &Backbone) {
             appends.spawn(async move { ledger.append(record("g", number), last).await });
         }
         // Another group is not in their way.
-        backbone.ledger.append(record(&format!("other{round}"), 1), Revision(0)).await.unwrap();
+        backbone
+            .ledger
+            .append(record(&format!("other{round}"), 1), Revision(0))
+            .await
+            .unwrap();
         let mut won = Vec::new();
         for result in appends.join_all().await {
             match result {
                 Ok(revision) => won.push(revision),
-                Err(LedgerError::Conflict { expected, found, .. }) => assert!(expected == last && found > last),
+                Err(LedgerError::Conflict {
+                    expected, found, ..
+                }) => assert!(expected == last && found > last),
                 Err(error) => panic!("{error}"),
             }
         }
@@ -60,7 +64,20 @@ pub async fn records_are_read_in_order_and_the_last_of_a_group_is_found(backbone
     let second = ledger.append(record("b", 2), Revision(0)).await.unwrap();
     let third = ledger.append(record("a", 3), first).await.unwrap();
     let all = ledger.read(Revision(0), 10).await.unwrap();
-    assert_eq!(all, [(first, record("a", 1)), (second, record("b", 2)), (third, record("a", 3))]);
-    assert_eq!(ledger.read(first, 1).await.unwrap(), [(second, record("b", 2))]);
-    assert_eq!(ledger.last(&GroupKey::named("a")).await.unwrap(), Some((third, record("a", 3))));
+    assert_eq!(
+        all,
+        [
+            (first, record("a", 1)),
+            (second, record("b", 2)),
+            (third, record("a", 3))
+        ]
+    );
+    assert_eq!(
+        ledger.read(first, 1).await.unwrap(),
+        [(second, record("b", 2))]
+    );
+    assert_eq!(
+        ledger.last(&GroupKey::named("a")).await.unwrap(),
+        Some((third, record("a", 3)))
+    );
 }

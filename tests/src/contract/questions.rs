@@ -1,6 +1,4 @@
 //! The contract of questions and answers.
-#![allow(clippy::unwrap_used, reason = "a law that does not hold ends the test")]
-#![expect(clippy::missing_panics_doc, reason = "a law that does not hold ends the test")]
 
 use std::sync::Arc;
 
@@ -19,7 +17,10 @@ pub async fn only_who_serves_is_asked(backbone: &Backbone) {
     assert!(questions.ask(question()).await.is_err());
     let answerer = Arc::new(|_| async { Answer::Targets(Vec::new()) }.boxed());
     let serving = questions.serve(answerer).await.unwrap();
-    assert_eq!(questions.ask(question()).await.unwrap(), Answer::Targets(Vec::new()));
+    assert_eq!(
+        questions.ask(question()).await.unwrap(),
+        Answer::Targets(Vec::new())
+    );
     drop(serving);
     assert!(questions.ask(question()).await.is_err());
 }

@@ -1,6 +1,4 @@
 //! The contract of the registry.
-#![allow(clippy::unwrap_used, reason = "a law that does not hold ends the test")]
-#![expect(clippy::missing_panics_doc, reason = "a law that does not hold ends the test")]
 
 use futures::StreamExt;
 use serde_json::json;
@@ -44,7 +42,9 @@ pub async fn names_are_unique_in_a_project(backbone: &Backbone) {
             Err(error) => assert!(matches!(error, RegistryError::NameTaken { .. }), "{error}"),
         }
     }
-    let [id] = created[..] else { panic!("{created:?}") };
+    let [id] = created[..] else {
+        panic!("{created:?}")
+    };
     let registry = &backbone.registry;
     registry.create(receiver(101, "1a6", "n")).await.unwrap();
     let renamed = Receiver {
@@ -53,7 +53,10 @@ pub async fn names_are_unique_in_a_project(backbone: &Backbone) {
     };
     registry.update(renamed).await.unwrap();
     registry.create(receiver(102, "1a5", "n")).await.unwrap();
-    registry.delete(ReceiverId::from_bytes([id; 12])).await.unwrap();
+    registry
+        .delete(ReceiverId::from_bytes([id; 12]))
+        .await
+        .unwrap();
     registry.create(receiver(103, "1a5", "m")).await.unwrap();
 }
 
@@ -64,13 +67,25 @@ pub async fn only_the_next_revision_is_stored(backbone: &Backbone) {
         revision,
         ..receiver(1, "1a5", "n")
     };
-    assert!(matches!(registry.update(at(2)).await, Err(RegistryError::NotFound(_))));
+    assert!(matches!(
+        registry.update(at(2)).await,
+        Err(RegistryError::NotFound(_))
+    ));
     registry.create(at(1)).await.unwrap();
     registry.update(at(2)).await.unwrap();
-    assert!(matches!(registry.update(at(2)).await, Err(RegistryError::Conflict { found: 2, .. })));
-    assert!(matches!(registry.update(at(4)).await, Err(RegistryError::Conflict { found: 2, .. })));
+    assert!(matches!(
+        registry.update(at(2)).await,
+        Err(RegistryError::Conflict { found: 2, .. })
+    ));
+    assert!(matches!(
+        registry.update(at(4)).await,
+        Err(RegistryError::Conflict { found: 2, .. })
+    ));
     registry.delete(at(1).id).await.unwrap();
-    assert!(matches!(registry.delete(at(1).id).await, Err(RegistryError::NotFound(_))));
+    assert!(matches!(
+        registry.delete(at(1).id).await,
+        Err(RegistryError::NotFound(_))
+    ));
 }
 
 /// A watch tells what is there, that this was all, and then every change once and in order.
@@ -78,19 +93,38 @@ pub async fn a_watch_sees_what_was_there_and_every_change(backbone: &Backbone) {
     let registry = &backbone.registry;
     registry.create(receiver(1, "1a5", "there")).await.unwrap();
     let mut watch = registry.watch().await.unwrap();
-    let Some(Change::Stored { receiver: there, .. }) = watch.next().await else { panic!("what is there") };
+    let Some(Change::Stored {
+        receiver: there, ..
+    }) = watch.next().await
+    else {
+        panic!("what is there")
+    };
     assert_eq!(there.name, "there");
-    let Some(Change::Complete { revision: complete }) = watch.next().await else { panic!("that was all") };
+    let Some(Change::Complete { revision: complete }) = watch.next().await else {
+        panic!("that was all")
+    };
     let mut expected = Vec::new();
     for id in 2..50 {
-        expected.push(registry.create(receiver(id, "1a5", &format!("n{id}"))).await.unwrap());
+        expected.push(
+            registry
+                .create(receiver(id, "1a5", &format!("n{id}")))
+                .await
+                .unwrap(),
+        );
     }
-    let deleted = registry.delete(ReceiverId::from_bytes([1; 12])).await.unwrap();
+    let deleted = registry
+        .delete(ReceiverId::from_bytes([1; 12]))
+        .await
+        .unwrap();
     for revision in expected {
         assert!(revision > complete);
-        let Some(Change::Stored { revision: told, .. }) = watch.next().await else { panic!("a change") };
+        let Some(Change::Stored { revision: told, .. }) = watch.next().await else {
+            panic!("a change")
+        };
         assert_eq!(told, revision);
     }
-    let Some(Change::Deleted { revision, .. }) = watch.next().await else { panic!("a removal") };
+    let Some(Change::Deleted { revision, .. }) = watch.next().await else {
+        panic!("a removal")
+    };
     assert_eq!(revision, deleted);
 }

@@ -1,6 +1,4 @@
 //! The contract of the trigger log.
-#![allow(clippy::unwrap_used, reason = "a law that does not hold ends the test")]
-#![expect(clippy::missing_panics_doc, reason = "a law that does not hold ends the test")]
 
 use std::collections::BTreeSet;
 
@@ -61,8 +59,16 @@ pub async fn concurrent_appends_get_places_of_their_own(backbone: &Backbone) {
             assert!(page.iter().all(|entry| entry.sequence() > after));
             after = last.sequence();
             for entry in &page {
-                let Entry::Trigger(logged) = entry else { panic!("{entry:?}") };
-                assert_eq!(backbone.triggers.partitions().of(logged.trigger.group.hash()), partition);
+                let Entry::Trigger(logged) = entry else {
+                    panic!("{entry:?}")
+                };
+                assert_eq!(
+                    backbone
+                        .triggers
+                        .partitions()
+                        .of(logged.trigger.group.hash()),
+                    partition
+                );
                 assert_eq!(logged.trigger.body, b"body");
             }
             read.extend(page.iter().map(Entry::sequence));
@@ -81,10 +87,16 @@ pub async fn a_repeated_key_is_one_trigger_within_the_window(backbone: &Backbone
     assert_eq!(first.sequence, again.sequence);
     let other = log.append(trigger("g", Some("l"), now)).await.unwrap();
     assert!(!other.is_duplicate);
-    let later = log.append(trigger("g", Some("k"), now.plus(DUPLICATE_WINDOW))).await.unwrap();
+    let later = log
+        .append(trigger("g", Some("k"), now.plus(DUPLICATE_WINDOW)))
+        .await
+        .unwrap();
     assert!(!later.is_duplicate);
     let id = trigger("g", Some("k"), now).id;
-    assert_eq!(log.find(id).await.unwrap().unwrap().sequence, later.sequence);
+    assert_eq!(
+        log.find(id).await.unwrap().unwrap().sequence,
+        later.sequence
+    );
     assert_eq!(log.find(TriggerId::random()).await.unwrap(), None);
 }
 
@@ -105,22 +117,41 @@ pub async fn a_group_and_the_newest_are_read_apart(backbone: &Backbone) {
         all.push(append(backbone, &beside, None).await);
     }
     let read = log.read_group(&group, own[1], 5).await.unwrap();
-    assert_eq!(read.iter().map(Entry::sequence).collect::<Vec<_>>(), own[2..7]);
-    let newest = log.read_newest(partition, all[2], all[9], 100).await.unwrap();
+    assert_eq!(
+        read.iter().map(Entry::sequence).collect::<Vec<_>>(),
+        own[2..7]
+    );
+    let newest = log
+        .read_newest(partition, all[2], all[9], 100)
+        .await
+        .unwrap();
     let expected: Vec<_> = all[3..9].iter().rev().copied().collect();
-    assert_eq!(newest.iter().map(Entry::sequence).collect::<Vec<_>>(), expected);
-    let limited = log.read_newest(partition, Sequence(0), Sequence(u64::MAX), 1).await.unwrap();
+    assert_eq!(
+        newest.iter().map(Entry::sequence).collect::<Vec<_>>(),
+        expected
+    );
+    let limited = log
+        .read_newest(partition, Sequence(0), Sequence(u64::MAX), 1)
+        .await
+        .unwrap();
     assert_eq!(limited[0].sequence(), *all.last().unwrap());
 }
 
 /// Waiting for more ends when there is more, at once if it is there already.
 pub async fn waiting_ends_with_an_append(backbone: &Backbone) {
-    let partition = backbone.triggers.partitions().of(GroupKey::named("g").hash());
+    let partition = backbone
+        .triggers
+        .partitions()
+        .of(GroupKey::named("g").hash());
     let waiting = {
         let log = backbone.triggers.clone();
         tokio::spawn(async move { log.wait_beyond(partition, Sequence(0)).await })
     };
     let place = append(backbone, "g", None).await;
     waiting.await.unwrap().unwrap();
-    backbone.triggers.wait_beyond(partition, Sequence(place.0 - 1)).await.unwrap();
+    backbone
+        .triggers
+        .wait_beyond(partition, Sequence(place.0 - 1))
+        .await
+        .unwrap();
 }

@@ -145,7 +145,10 @@ impl Executor {
         }
         self.look_up_receivers(batch).await?;
         self.decide(batch, since).await?;
-        let settled = self.group.as_ref().map_or(settled, |group| group.state.settled);
+        let settled = self
+            .group
+            .as_ref()
+            .map_or(settled, |group| group.state.settled);
         self.pass_over(batch, settled);
         Ok(())
     }
@@ -175,7 +178,12 @@ impl Executor {
             .map(Waiting::registry_revision)
             .max()
             .unwrap_or_default();
-        if !self.context.directory.reached(needed, REGISTRY_PATIENCE).await {
+        if !self
+            .context
+            .directory
+            .reached(needed, REGISTRY_PATIENCE)
+            .await
+        {
             tracing::warn!(group = %self.key, %needed, "the copy of the registry is behind, waiting");
             return Err(Setback::Reload);
         }
@@ -196,7 +204,10 @@ impl Executor {
             return self.settle(unaided, now).await;
         }
         let Some(platform) = self.context.platform(&self.key) else {
-            let message = format!("project {} has no platform connection here", self.key.project());
+            let message = format!(
+                "project {} has no platform connection here",
+                self.key.project()
+            );
             let seen = Seen::Unreadable(Verdict::new(Code::PlatformRefused, message));
             return self.settle_as(&seen, batch).await;
         };
@@ -264,7 +275,9 @@ impl Executor {
             .as_ref()
             .is_some_and(|group| group.state.settled < first.sequence());
         if is_left && Timestamp::now() >= first.deadline(since) {
-            return self.give_up("the action could not be performed", batch, since).await;
+            return self
+                .give_up("the action could not be performed", batch, since)
+                .await;
         }
         Ok(())
     }
@@ -274,7 +287,10 @@ impl Executor {
         let end = match &platform {
             None => End::Failed {
                 code: Code::Uncertain,
-                message: format!("{}, but its project has no platform connection any more", open.plan.action),
+                message: format!(
+                    "{}, but its project has no platform connection any more",
+                    open.plan.action
+                ),
                 attempts: 0,
             },
             Some(platform) => {
@@ -324,7 +340,8 @@ impl Executor {
             .count();
         let message = format!("tried until the deadline: {message}");
         let seen = Seen::Unreadable(Verdict::new(Code::DeadlineExceeded, message));
-        self.settle_as(&seen, batch.get(..expired).unwrap_or(batch)).await
+        self.settle_as(&seen, batch.get(..expired).unwrap_or(batch))
+            .await
     }
 
     async fn settle_as(&mut self, seen: &Seen, batch: &[Waiting]) -> Result<(), Setback> {
@@ -341,7 +358,9 @@ impl Executor {
             return Ok(());
         }
         let outcomes = decided.drafts;
-        self.append(Entry::Settled { outcomes, at }).await.map(|_| ())
+        self.append(Entry::Settled { outcomes, at })
+            .await
+            .map(|_| ())
     }
 
     /// Appends to the ledger, provided that nobody else did.
@@ -359,7 +378,13 @@ impl Executor {
             entry,
         };
         let state = record.state.clone();
-        match self.context.backbone.ledger.append(record, group.revision).await {
+        match self
+            .context
+            .backbone
+            .ledger
+            .append(record, group.revision)
+            .await
+        {
             Ok(revision) => {
                 self.group = Some(Group {
                     revision,

@@ -104,7 +104,10 @@ impl Performer<'_> {
                 Err(error) => return Ok(Err(error)),
             }
         }
-        if !self.lease.outlasts(self.platform.call_timeout(), Instant::now()) {
+        if !self
+            .lease
+            .outlasts(self.platform.call_timeout(), Instant::now())
+        {
             return Err(Interrupted);
         }
         tries.attempts += 1;
@@ -145,7 +148,9 @@ impl Tries {
     fn changed_by_others(&self, action: &Action, found: &str) -> End {
         let planned = format!("{action}, but {found}");
         if self.may_have_acted {
-            self.uncertain(format!("{planned}: nobody can know whether it was done before that"))
+            self.uncertain(format!(
+                "{planned}: nobody can know whether it was done before that"
+            ))
         } else {
             End::NotPerformed { reason: planned }
         }

@@ -28,7 +28,9 @@ pub(crate) fn settled(store: &Store, query: &HistoryQuery) -> Result<Vec<History
         (_, _, Some(StatusFilter::Settled(status))) => Index::status(&query.project, status),
         _ => Index::project(&query.project),
     };
-    let mut last = query.before.map_or(u64::MAX, |before| before.0.saturating_sub(1));
+    let mut last = query
+        .before
+        .map_or(u64::MAX, |before| before.0.saturating_sub(1));
     if let Some(until) = query.until
         && let Some(beyond) = store.first_accepted_from(until.plus(CLOCK_SKEW))?
     {
@@ -38,9 +40,14 @@ pub(crate) fn settled(store: &Store, query: &HistoryQuery) -> Result<Vec<History
     for found in store.newest_first(&index, Sequence(0)..=Sequence(last)) {
         let (_, number) = found?;
         let Some(LogEntry::Settled { group, outcome, .. }) = store.entry(number)? else {
-            return Err(StoreError::Damaged(format!("entry {number} settles no trigger")));
+            return Err(StoreError::Damaged(format!(
+                "entry {number} settles no trigger"
+            )));
         };
-        if query.since.is_some_and(|since| outcome.trigger.accepted_at.plus(CLOCK_SKEW) < since) {
+        if query
+            .since
+            .is_some_and(|since| outcome.trigger.accepted_at.plus(CLOCK_SKEW) < since)
+        {
             break;
         }
         let item = HistoryItem {
@@ -74,7 +81,10 @@ pub(crate) async fn maybe_waiting(
         let mut before = query.before.unwrap_or(Sequence(u64::MAX));
         let mut found = 0;
         while found <= query.limit {
-            let entries = backbone.triggers.read_newest(partition, after, before, PAGE).await?;
+            let entries = backbone
+                .triggers
+                .read_newest(partition, after, before, PAGE)
+                .await?;
             let Some(last) = entries.last().map(Entry::sequence) else {
                 break;
             };
@@ -87,7 +97,8 @@ pub(crate) async fn maybe_waiting(
                 })
                 .filter(|item| matches(query, item))
                 .collect();
-            let settled = is_settled(fitting.iter().map(|item| item.trigger.sequence).collect()).await;
+            let settled =
+                is_settled(fitting.iter().map(|item| item.trigger.sequence).collect()).await;
             let fitting = fitting
                 .into_iter()
                 .filter(|item| settled.binary_search(&item.trigger.sequence).is_err());
@@ -133,8 +144,13 @@ fn matches(query: &HistoryQuery, item: &HistoryItem) -> bool {
     let trigger = &item.trigger;
     let receiver = trigger.receiver.as_ref();
     receiver.is_some_and(|receiver| receiver.project == query.project)
-        && query.receiver.is_none_or(|id| receiver.is_some_and(|receiver| receiver.id == id))
-        && query.group.as_ref().is_none_or(|group| item.group == *group)
+        && query
+            .receiver
+            .is_none_or(|id| receiver.is_some_and(|receiver| receiver.id == id))
+        && query
+            .group
+            .as_ref()
+            .is_none_or(|group| item.group == *group)
         && query.since.is_none_or(|since| trigger.accepted_at >= since)
         && query.until.is_none_or(|until| trigger.accepted_at < until)
         && match query.status {

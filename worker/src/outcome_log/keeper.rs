@@ -107,7 +107,8 @@ impl OutcomeLog {
     pub(crate) async fn settled(self: &Arc<Self>, sequence: Sequence, timeout: Duration) -> bool {
         let (sender, receiver) = oneshot::channel();
         self.waiting().entry(sequence).or_default().push(sender);
-        let is_there = |settled: Result<Option<LogEntry>, Unreadable>| matches!(settled, Ok(Some(_)));
+        let is_there =
+            |settled: Result<Option<LogEntry>, Unreadable>| matches!(settled, Ok(Some(_)));
         if is_there(self.read(move |store| store.settled(sequence)).await) {
             return true;
         }
@@ -130,7 +131,11 @@ impl OutcomeLog {
         let mut applied = self.open().await?;
         self.readiness.report(PART, Ok(()));
         let mut tail = Tail::new(ledger);
-        if !tail.reaches(applied).await.map_err(Setback::of_ledger)? {
+        if !tail
+            .reaches(applied)
+            .await
+            .map_err(|error| Setback::of_ledger(&error))?
+        {
             let message = format!("it is at {applied} of the ledger, which ends before that");
             return Err(Setback::Damaged(message));
         }
@@ -181,7 +186,11 @@ impl OutcomeLog {
         .await
     }
 
-    async fn append(self: &Arc<Self>, through: Revision, entries: Vec<LogEntry>) -> Result<(), Setback> {
+    async fn append(
+        self: &Arc<Self>,
+        through: Revision,
+        entries: Vec<LogEntry>,
+    ) -> Result<(), Setback> {
         let log = Arc::clone(self);
         blocking(move || {
             {
@@ -204,7 +213,10 @@ impl OutcomeLog {
         }
         for entry in entries {
             if let LogEntry::Settled { outcome, .. } = entry {
-                for sender in waiting.remove(&outcome.trigger.sequence).unwrap_or_default() {
+                for sender in waiting
+                    .remove(&outcome.trigger.sequence)
+                    .unwrap_or_default()
+                {
                     let _ = sender.send(()); // Nobody waits any more.
                 }
             }
@@ -214,10 +226,15 @@ impl OutcomeLog {
     async fn set_aside(self: &Arc<Self>, reason: &str) {
         self.is_level.send_replace(false);
         self.close().await;
-        let aside = self.path.with_extension(format!("damaged-{}", Timestamp::now().as_millis()));
+        let aside = self
+            .path
+            .with_extension(format!("damaged-{}", Timestamp::now().as_millis()));
         tracing::error!(reason, aside = %aside.display(), "the outcome log is set aside and rebuilt from the ledger");
         if let Err(error) = tokio::fs::rename(&self.path, &aside).await {
-            let reason = format!("cannot set the outcome log at {} aside: {error}", self.path.display());
+            let reason = format!(
+                "cannot set the outcome log at {} aside: {error}",
+                self.path.display()
+            );
             tracing::error!(reason);
             self.readiness.report(PART, Err(reason));
             tokio::time::sleep(DISK_PAUSE).await;
@@ -228,7 +245,11 @@ impl OutcomeLog {
     async fn close(self: &Arc<Self>) {
         let log = Arc::clone(self);
         let close = move || {
-            let store = log.store.write().unwrap_or_else(PoisonError::into_inner).take();
+            let store = log
+                .store
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
             if let Some(Err(error)) = store.map(|store| unwound(|| store.flush())) {
                 tracing::warn!(%error, "the outcome log was not flushed; it will catch up or be rebuilt");
             }
@@ -248,7 +269,7 @@ enum Setback {
 }
 
 impl Setback {
-    fn of_ledger(error: LedgerError) -> Self {
+    fn of_ledger(error: &LedgerError) -> Self {
         Self::Disk(error.to_string())
     }
 }
@@ -279,8 +300,10 @@ fn unwound<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreEr
 
 /// Keeps only the newest logs that were set aside.
 async fn drop_oldest(path: &Path) {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_stem().and_then(|name| name.to_str()))
-    else {
+    let (Some(folder), Some(name)) = (
+        path.parent(),
+        path.file_stem().and_then(|name| name.to_str()),
+    ) else {
         return;
     };
     let prefix = format!("{name}.damaged-");

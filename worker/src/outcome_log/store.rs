@@ -51,9 +51,13 @@ pub(crate) enum StoreError {
 impl From<sled::Error> for StoreError {
     fn from(error: sled::Error) -> Self {
         match error {
-            sled::Error::Io(error) if error.kind() != std::io::ErrorKind::Other
-                && error.kind() != std::io::ErrorKind::InvalidData
-                && error.kind() != std::io::ErrorKind::UnexpectedEof => Self::Disk(error),
+            sled::Error::Io(error)
+                if error.kind() != std::io::ErrorKind::Other
+                    && error.kind() != std::io::ErrorKind::InvalidData
+                    && error.kind() != std::io::ErrorKind::UnexpectedEof =>
+            {
+                Self::Disk(error)
+            }
             error => Self::Damaged(error.to_string()),
         }
     }
@@ -90,7 +94,11 @@ impl Store {
     }
 
     /// Appends `entries`, which bring the log up to `applied` of the ledger. All of it or nothing.
-    pub(crate) fn append(&mut self, applied: Revision, entries: &[LogEntry]) -> Result<(), StoreError> {
+    pub(crate) fn append(
+        &mut self,
+        applied: Revision,
+        entries: &[LogEntry],
+    ) -> Result<(), StoreError> {
         let mut meta = Meta {
             applied,
             ..self.meta
@@ -192,7 +200,9 @@ impl Store {
             number += 1;
             head = head.extend(number, bytes);
             if *key != *keys::entry(number) || head != hash {
-                return Err(StoreError::Damaged(format!("entry {number} does not fit the chain")));
+                return Err(StoreError::Damaged(format!(
+                    "entry {number} does not fit the chain"
+                )));
             }
             if matches!(parse(bytes)?, LogEntry::Settled { .. }) {
                 settled += 1;
@@ -222,7 +232,9 @@ impl Store {
         &self,
         at: Timestamp,
     ) -> Result<Option<Sequence>, StoreError> {
-        let mut range = self.db.range(keys::accepted(at, Sequence(0))..vec![b'a' + 1]);
+        let mut range = self
+            .db
+            .range(keys::accepted(at, Sequence(0))..vec![b'a' + 1]);
         match range.next() {
             Some(item) => Ok(keys::sequence_of(&item?.0)),
             None => Ok(None),
@@ -238,10 +250,12 @@ fn index_keys(entry: &LogEntry) -> Option<[Vec<u8>; 7]> {
     let sequence = trigger.sequence;
     // An undecodable trigger has no receiver: it is found in a project and under a receiver that nobody has.
     let nobody = "nobody".parse().ok()?;
-    let (project, receiver) = trigger.receiver.as_ref().map_or(
-        (&nobody, ReceiverId::from_bytes([0; 12])),
-        |receiver| (&receiver.project, receiver.id),
-    );
+    let (project, receiver) = trigger
+        .receiver
+        .as_ref()
+        .map_or((&nobody, ReceiverId::from_bytes([0; 12])), |receiver| {
+            (&receiver.project, receiver.id)
+        });
     Some([
         keys::accepted(trigger.accepted_at, sequence),
         Index::trigger(trigger.id).key(sequence),

@@ -68,11 +68,14 @@ impl<'a> Tail<'a> {
             }
             Entry::Performed { plan, performance } => {
                 if let Some(open) = self.open_plan(plan).await? {
-                    entries.extend(open.outcomes(&performance).map(|outcome| LogEntry::Settled {
-                        group: group.clone(),
-                        plan: Some(plan),
-                        outcome,
-                    }));
+                    entries.extend(
+                        open.outcomes(&performance)
+                            .map(|outcome| LogEntry::Settled {
+                                group: group.clone(),
+                                plan: Some(plan),
+                                outcome,
+                            }),
+                    );
                 }
             }
             Entry::Abandoned { plan, reason } => {
@@ -84,7 +87,11 @@ impl<'a> Tail<'a> {
                 });
             }
             Entry::Settled { outcomes, at } => {
-                entries.extend(outcomes.iter().map(|draft| settled_at_once(&group, draft.settle(0, at))));
+                entries.extend(
+                    outcomes
+                        .iter()
+                        .map(|draft| settled_at_once(&group, draft.settle(0, at))),
+                );
             }
         }
         Ok(())

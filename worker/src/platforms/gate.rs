@@ -40,7 +40,9 @@ impl Gate {
         self.breaker()
             .admit(Instant::now(), self.platform.call_timeout())
             .map_err(|rest| PlatformError::Transient {
-                message: "the platform failed several times in a row and is left alone for a moment".to_owned(),
+                message:
+                    "the platform failed several times in a row and is left alone for a moment"
+                        .to_owned(),
                 retry_after: Some(rest),
                 is_untouched: true,
                 is_down: false,

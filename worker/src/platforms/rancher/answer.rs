@@ -46,8 +46,14 @@ pub(super) async fn read(what: &str, mut response: Response) -> Result<Value, Fa
     let mut bytes = Vec::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if bytes.len() + chunk.len() <= LARGEST_ANSWER => bytes.extend_from_slice(&chunk),
-            Ok(Some(_)) => return Err(refused(format!("{what}: the answer is larger than {LARGEST_ANSWER} bytes"))),
+            Ok(Some(chunk)) if bytes.len() + chunk.len() <= LARGEST_ANSWER => {
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok(Some(_)) => {
+                return Err(refused(format!(
+                    "{what}: the answer is larger than {LARGEST_ANSWER} bytes"
+                )));
+            }
             Ok(None) => break,
             Err(error) => return Err(no_answer(what, &error)),
         }
@@ -55,7 +61,9 @@ pub(super) async fn read(what: &str, mut response: Response) -> Result<Value, Fa
     let body: Option<Value> = serde_json::from_slice(&bytes).ok();
     if status.is_success() {
         return body.filter(Value::is_object).ok_or_else(|| {
-            refused(format!("{what}: the answer is not Cattle's JSON; does the project's url end with /v2-beta?"))
+            refused(format!(
+                "{what}: the answer is not Cattle's JSON; does the project's url end with /v2-beta?"
+            ))
         });
     }
     let message = format!("{what}: {}", in_words(status, body.as_ref()));
@@ -85,7 +93,10 @@ pub(super) fn no_answer(what: &str, error: &reqwest::Error) -> Failure {
 }
 
 fn in_words(status: StatusCode, body: Option<&Value>) -> String {
-    let field = |name: &str| body.and_then(|body| body[name].as_str()).filter(|text| !text.is_empty());
+    let field = |name: &str| {
+        body.and_then(|body| body[name].as_str())
+            .filter(|text| !text.is_empty())
+    };
     let parts: Vec<_> = ["code", "message", "detail", "fieldName"]
         .into_iter()
         .filter_map(field)
@@ -104,7 +115,10 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_millisecond();
+    let at = jiff::fmt::rfc2822::parse(text)
+        .ok()?
+        .timestamp()
+        .as_millisecond();
     Some(Timestamp::from_millis(at).since(Timestamp::now()))
 }
 

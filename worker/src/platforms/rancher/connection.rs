@@ -85,7 +85,9 @@ impl Connection {
 
     /// Changes the resource at `path`.
     pub(super) async fn put(&self, path: &[&str], body: &Value) -> Result<Value, PlatformError> {
-        self.call(Method::PUT, self.url(path), Some(body)).await.map_err(answer::Failure::into_error)
+        self.call(Method::PUT, self.url(path), Some(body))
+            .await
+            .map_err(answer::Failure::into_error)
     }
 
     /// All resources of a type, over all pages. Rows shift between pages when others are removed meanwhile, so
@@ -100,10 +102,16 @@ impl Connection {
             if let Some(marker) = &marker {
                 url.query_pairs_mut().append_pair("marker", marker);
             }
-            let mut page = self.call(Method::GET, url, None).await.map_err(answer::Failure::into_error)?;
+            let mut page = self
+                .call(Method::GET, url, None)
+                .await
+                .map_err(answer::Failure::into_error)?;
             let next = page["pagination"]["next"].as_str().and_then(marker_in);
             if let Value::Array(data) = page["data"].take() {
-                all.extend(data.into_iter().filter(|one| seen.insert(one["id"].to_string())));
+                all.extend(
+                    data.into_iter()
+                        .filter(|one| seen.insert(one["id"].to_string())),
+                );
             }
             match next {
                 Some(next) if marker.as_ref() != Some(&next) => marker = Some(next),

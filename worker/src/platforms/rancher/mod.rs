@@ -67,13 +67,15 @@ impl Platform for Rancher {
     async fn check(&self, kind: &Kind) -> Result<Result<(), Unusable>, PlatformError> {
         let Kind::ScaleService(config) = kind;
         let found = self.service(&config.service_id).await?;
-        Ok(match service::kind_of_problem(&config.service_id, found.as_ref()) {
-            None => Ok(()),
-            Some(problem) => Err(Unusable {
-                field: "serviceId".to_owned(),
-                message: problem.into_sentence(),
-            }),
-        })
+        Ok(
+            match service::kind_of_problem(&config.service_id, found.as_ref()) {
+                None => Ok(()),
+                Some(problem) => Err(Unusable {
+                    field: "serviceId".to_owned(),
+                    message: problem.into_sentence(),
+                }),
+            },
+        )
     }
 
     async fn targets(&self, of: TargetKind) -> Result<Vec<Target>, PlatformError> {
@@ -81,7 +83,10 @@ impl Platform for Rancher {
             TargetKind::Service => {
                 let stacks = self.connection.list("stacks").await?;
                 let name = |stack: &Value| {
-                    Some((stack["id"].as_str()?.to_owned(), stack["name"].as_str()?.to_owned()))
+                    Some((
+                        stack["id"].as_str()?.to_owned(),
+                        stack["name"].as_str()?.to_owned(),
+                    ))
                 };
                 let stacks: BTreeMap<_, _> = stacks.iter().filter_map(name).collect();
                 let services = self.connection.list("services").await?;
@@ -100,7 +105,9 @@ impl Platform for Rancher {
             }
             TargetKind::ServiceLabel => {
                 let services = self.connection.list("services").await?;
-                let labels = services.iter().map(|service| &service["launchConfig"]["labels"]);
+                let labels = services
+                    .iter()
+                    .map(|service| &service["launchConfig"]["labels"]);
                 Ok(service::count_labels(labels)
                     .into_iter()
                     .map(|((key, value), count)| Target::ServiceLabel { key, value, count })

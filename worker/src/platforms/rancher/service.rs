@@ -87,7 +87,11 @@ pub(super) fn kind_of_problem(id: &str, service: Option<&Value>) -> Option<Probl
     let launch = &service["launchConfig"];
     let reason = if !matches!(kind, "service" | "loadBalancerService") {
         format!("service {name} is a {kind}, which has no containers to scale")
-    } else if launch.is_null() || launch["imageUuid"].as_str().is_none_or(|image| image == NO_IMAGE) {
+    } else if launch.is_null()
+        || launch["imageUuid"]
+            .as_str()
+            .is_none_or(|image| image == NO_IMAGE)
+    {
         format!("service {name} has no image, so it has no containers to scale")
     } else if is_global(service) {
         format!("service {name} is global: it runs once on every host and cannot be scaled")
@@ -106,7 +110,10 @@ pub(super) fn target(service: &Value, stacks: &BTreeMap<String, String>) -> Opti
         Ok(Seen::Service(seen)) => Some(Target::Service {
             id: seen.id,
             name: seen.name,
-            stack: service["stackId"].as_str().and_then(|stack| stacks.get(stack)).cloned(),
+            stack: service["stackId"]
+                .as_str()
+                .and_then(|stack| stacks.get(stack))
+                .cloned(),
             scale: seen.scale,
         }),
         _ => None,
@@ -119,7 +126,9 @@ pub(super) fn count_labels<'a>(
 ) -> BTreeMap<(String, String), u32> {
     let mut counts = BTreeMap::new();
     for (key, value) in labels.filter_map(Value::as_object).flatten() {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let value = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         *counts.entry((key.clone(), value)).or_default() += 1;
     }
     counts
@@ -135,7 +144,10 @@ fn is_global(service: &Value) -> bool {
         .flatten()
         .any(|(key, value)| {
             key.eq_ignore_ascii_case(GLOBAL_LABEL)
-                && value.to_string().trim_matches('"').eq_ignore_ascii_case("true")
+                && value
+                    .to_string()
+                    .trim_matches('"')
+                    .eq_ignore_ascii_case("true")
         })
 }
 
@@ -161,7 +173,8 @@ mod tests {
 
     #[test]
     fn a_plain_service_is_seen_with_its_desired_scale() {
-        let Ok(Seen::Service(seen)) = see("1s5", Some(&service(&json!({"currentScale": 1})))) else {
+        let Ok(Seen::Service(seen)) = see("1s5", Some(&service(&json!({"currentScale": 1}))))
+        else {
             panic!("it can be scaled");
         };
         assert_eq!((seen.name.as_str(), seen.scale), ("web", 3));
@@ -191,14 +204,27 @@ mod tests {
         ] {
             let problem = kind_of_problem("1s5", Some(&service(&change)));
             let sentence = problem.map(Problem::into_sentence).unwrap_or_default();
-            assert!(sentence.contains("web") && sentence.contains(says), "{change}: {sentence}");
+            assert!(
+                sentence.contains("web") && sentence.contains(says),
+                "{change}: {sentence}"
+            );
         }
-        assert!(kind_of_problem("1s9", None).is_some_and(|problem| problem.into_sentence().contains("1s9")));
+        assert!(
+            kind_of_problem("1s9", None)
+                .is_some_and(|problem| problem.into_sentence().contains("1s9"))
+        );
     }
 
     #[test]
     fn an_unsafe_state_is_waited_out() {
         let seen = see("1s5", Some(&service(&json!({"state": "upgrading"}))));
-        assert!(matches!(seen, Err(PlatformError::Transient { is_untouched: true, is_down: false, .. })));
+        assert!(matches!(
+            seen,
+            Err(PlatformError::Transient {
+                is_untouched: true,
+                is_down: false,
+                ..
+            })
+        ));
     }
 }
