@@ -11,8 +11,10 @@ use stormhook_shared::ports::questions::PlanSummary;
 
 use super::chain::LogEntry;
 
-/// How many records are read at once.
-const PAGE: usize = 64;
+/// How many records are read at once, at most.
+const LARGEST_PAGE: usize = 64;
+/// About how many entries are made at once: records of a storm bring a thousand each, others one.
+const ENTRIES: usize = 2_000;
 /// How many open plans are remembered; others are read from the ledger again when they end.
 const MOST_REMEMBERED: usize = 256;
 
@@ -20,6 +22,7 @@ const MOST_REMEMBERED: usize = 256;
 pub(super) struct Tail<'a> {
     ledger: &'a dyn Ledger,
     open_plans: HashMap<Revision, Plan>,
+    page: usize,
 }
 
 impl<'a> Tail<'a> {
@@ -27,6 +30,7 @@ impl<'a> Tail<'a> {
         Self {
             ledger,
             open_plans: HashMap::new(),
+            page: 1,
         }
     }
 
@@ -42,10 +46,17 @@ impl<'a> Tail<'a> {
     ) -> Result<(Revision, Vec<LogEntry>), LedgerError> {
         let mut through = applied;
         let mut entries = Vec::new();
-        for (revision, record) in self.ledger.read(applied, PAGE).await? {
+        for (revision, record) in self.ledger.read(applied, self.page).await? {
             self.translate(revision, record, &mut entries).await?;
             through = revision;
         }
+        let is_large = entries.len() > ENTRIES;
+        self.page = if is_large {
+            self.page / 2
+        } else {
+            self.page * 2
+        }
+        .clamp(1, LARGEST_PAGE);
         Ok((through, entries))
     }
 
