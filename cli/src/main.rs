@@ -12,9 +12,6 @@ use clap::Parser;
 
 use arguments::{Arguments, Command};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();

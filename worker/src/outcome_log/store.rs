@@ -13,6 +13,9 @@ use super::keys::{self, Index};
 
 /// How much sled keeps in memory.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// How many entries are written at once. sled 0.34 keeps a copy of a page for each key that a batch writes to it, until
+/// the batch is done: large batches take gigabytes.
+const CHUNK: usize = 32;
 /// The format that this version writes.
 const FORMAT: u32 = 1;
 
@@ -29,6 +32,8 @@ pub(crate) struct Meta {
     format: u32,
     /// Every ledger record up to here is in the log.
     pub(crate) applied: Revision,
+    /// How many entries of the records after that are in the log, too.
+    beyond: usize,
     /// The number of the last entry.
     pub(crate) entries: u64,
     /// The number of entries that settle a trigger, which are those in the indexes.
@@ -75,6 +80,7 @@ impl Store {
             None if db.is_empty() => Meta {
                 format: FORMAT,
                 applied: Revision(0),
+                beyond: 0,
                 entries: 0,
                 settled: 0,
                 head: ChainHash::START,
@@ -93,20 +99,42 @@ impl Store {
         self.meta
     }
 
-    /// Appends `entries`, which bring the log up to `applied` of the ledger. All of it or nothing.
+    /// Appends `entries`, which come of the ledger's records after what is applied, up to `through`. If the process
+    /// dies meanwhile, a part of them is in the log; those are passed over when the same records come again.
     pub(crate) fn append(
         &mut self,
-        applied: Revision,
+        through: Revision,
         entries: &[LogEntry],
     ) -> Result<(), StoreError> {
+        let already = self.meta.beyond.min(entries.len());
+        let mut beyond = already;
+        for chunk in entries[already..].chunks(CHUNK) {
+            beyond += chunk.len();
+            if beyond < entries.len() {
+                self.write(self.meta.applied, beyond, chunk)?;
+            } else {
+                return self.write(through, 0, chunk);
+            }
+        }
+        self.write(through, self.meta.beyond - already, &[])
+    }
+
+    /// Writes entries, their index keys and the new head: all of it or nothing.
+    fn write(
+        &mut self,
+        applied: Revision,
+        beyond: usize,
+        entries: &[LogEntry],
+    ) -> Result<(), StoreError> {
+        let damaged = |error: serde_json::Error| StoreError::Damaged(error.to_string());
         let mut meta = Meta {
             applied,
+            beyond,
             ..self.meta
         };
         let mut batch = sled::Batch::default();
         for entry in entries {
-            let bytes = serde_json::to_vec(entry)
-                .map_err(|error| StoreError::Damaged(error.to_string()))?;
+            let bytes = serde_json::to_vec(entry).map_err(damaged)?;
             meta.entries += 1;
             meta.head = meta.head.extend(meta.entries, &bytes);
             let mut value = meta.head.as_bytes().to_vec();
@@ -123,9 +151,7 @@ impl Store {
                 LogEntry::Abandoned { .. } => {}
             }
         }
-        let bytes =
-            serde_json::to_vec(&meta).map_err(|error| StoreError::Damaged(error.to_string()))?;
-        batch.insert(keys::META, bytes);
+        batch.insert(keys::META, serde_json::to_vec(&meta).map_err(damaged)?);
         self.db.apply_batch(batch)?;
         self.meta = meta;
         Ok(())
