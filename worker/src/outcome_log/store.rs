@@ -310,3 +310,58 @@ fn parse_number(bytes: &[u8]) -> Result<u64, StoreError> {
         .map_err(|_| StoreError::Damaged("an index entry has the wrong length".to_owned()))?;
     Ok(u64::from_be_bytes(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stormhook_shared::domain::group::GroupKey;
+
+    fn entries(count: u64) -> Vec<LogEntry> {
+        let entry = |number| LogEntry::Abandoned {
+            group: GroupKey::named("g"),
+            plan: Revision(number),
+            reason: "no".to_owned(),
+        };
+        (1..=count).map(entry).collect()
+    }
+
+    #[test]
+    fn whatever_was_altered_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("log")).unwrap();
+        store.append(Revision(100), &entries(100)).unwrap();
+        store.verify().unwrap();
+        let key = keys::entry(50);
+        let value = store.db.get(&key).unwrap().unwrap();
+        for place in [0, 31, 32, value.len() - 1] {
+            let mut flipped = value.to_vec();
+            flipped[place] ^= 1;
+            store.db.insert(&key, flipped).unwrap();
+            assert!(store.verify().is_err(), "bit flipped in byte {place}");
+        }
+        store.db.remove(&key).unwrap();
+        assert!(store.verify().is_err(), "entry dropped");
+        store.db.insert(&key, &value).unwrap();
+        store.verify().unwrap();
+        store
+            .db
+            .insert(Index::sequence().key(Sequence(7)), &7_u64.to_be_bytes())
+            .unwrap();
+        assert!(store.verify().is_err(), "index key added");
+    }
+
+    #[test]
+    fn what_a_crash_left_half_written_is_not_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut whole = Store::open(&folder.path().join("whole")).unwrap();
+        whole.append(Revision(90), &entries(90)).unwrap();
+        let mut cut = Store::open(&folder.path().join("cut")).unwrap();
+        cut.write(Revision(0), 40, &entries(40)).unwrap();
+        // After the restart the records come in other pages than before.
+        cut.append(Revision(30), &entries(30)).unwrap();
+        cut.append(Revision(90), &entries(90)[30..]).unwrap();
+        assert_eq!((cut.meta.entries, cut.meta.head), (90, whole.meta.head));
+        assert_eq!(cut.meta, whole.meta);
+        cut.verify().unwrap();
+    }
+}
