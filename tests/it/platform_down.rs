@@ -34,6 +34,8 @@ async fn writes_that_fail_after_their_effect_are_not_repeated() {
         up.fire(&hook).await.unwrap();
     }
     up.settled().await;
+    up.tweak("knobs", &json!({"errorAfterRate": 0.0, "errorRate": 0.0}))
+        .await;
     assert_eq!(up.scale("1s5").await, 31);
     assert_eq!(up.history("&status=succeeded").await.len(), 30);
     up.stop().await;
