@@ -15,79 +15,114 @@ const FORMAT: u64 = 1;
 /// How much of the file is kept in memory.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
+/// Opens the file, or creates it.
+pub(super) type Opener = Box<dyn Fn() -> Result<redb::Database, DatabaseError> + Send + Sync>;
+
 /// The database file.
 pub(super) struct Database {
-    path: PathBuf,
-    open: RwLock<Option<Arc<redb::Database>>>,
+    opener: Opener,
+    state: RwLock<State>,
+}
+
+enum State {
+    Open(Arc<redb::Database>),
+    /// Its disk failed, with this error; redb does not recover from that before it is opened again.
+    Failed(String),
+    Closed,
 }
 
 impl Database {
     /// Opens the file at `path`, or creates it with `partitions`.
     pub(super) fn open(path: &Path, partitions: Partitions) -> Result<Self, OpenError> {
+        let file = path.to_owned();
+        Self::open_with(path, partitions, Box::new(move || open(&file)))
+    }
+
+    /// The same, where `opener` opens the file.
+    pub(super) fn open_with(
+        path: &Path,
+        partitions: Partitions,
+        opener: Opener,
+    ) -> Result<Self, OpenError> {
         let unusable = |error: redb::Error| OpenError::Unusable {
             path: path.to_owned(),
             reason: error.to_string(),
         };
-        let open = open(path).map_err(|error| match error {
+        let open = opener().map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.to_owned()),
             error => unusable(error.into()),
         })?;
         let (format, found) = prepare(&open, partitions).map_err(unusable)?;
-        if format > FORMAT {
-            return Err(OpenError::Newer {
-                path: path.to_owned(),
-                found: format,
-            });
-        }
-        if found != u64::from(partitions.0.get()) {
-            return Err(OpenError::OtherPartitions {
-                path: path.to_owned(),
-                found,
-                wanted: partitions.0.get(),
-            });
-        }
+        check(path.to_owned(), partitions, format, found)?;
         Ok(Self {
-            path: path.to_owned(),
-            open: RwLock::new(Some(Arc::new(open))),
+            opener,
+            state: RwLock::new(State::Open(Arc::new(open))),
         })
     }
 
-    /// The open database.
+    /// The open database. One whose disk had failed is opened again first, which may block.
     pub(super) fn get(&self) -> Result<Arc<redb::Database>, Unavailable> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.clone().ok_or_else(|| down("it is closed"))
+        if let State::Open(database) = &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(Arc::clone(database));
+        }
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        match &*state {
+            State::Open(database) => Ok(Arc::clone(database)),
+            State::Closed => Err(down("it is closed")),
+            State::Failed(reason) => match (self.opener)() {
+                Ok(database) => {
+                    tracing::warn!(%reason, "the database was opened again after its disk had failed");
+                    let database = Arc::new(database);
+                    *state = State::Open(Arc::clone(&database));
+                    Ok(database)
+                }
+                Err(error) => Err(down(format!(
+                    "its disk failed ({reason}), and opening it again failed too: {error}"
+                ))),
+            },
+        }
     }
 
     /// Reads with `read` on a thread where it may block.
     pub(super) async fn read<T: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
         read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, Unavailable> {
-        let database = self.get()?;
+        let this = Arc::clone(self);
         let blocking = move || {
-            let transaction = database.begin_read()?;
-            read(&transaction)
+            let database = this.get()?;
+            let result = database
+                .begin_read()
+                .map_err(redb::Error::from)
+                .and_then(|transaction| read(&transaction));
+            result.map_err(|error| this.failed(&database, &error))
         };
         match tokio::task::spawn_blocking(blocking).await {
-            Ok(result) => result.map_err(down),
+            Ok(result) => result,
             Err(error) => Err(down(error)),
         }
     }
 
-    /// Opens the file again after an error of its disk, which redb does not recover from by itself.
-    pub(super) fn reopen(&self) -> Result<(), Unavailable> {
-        self.close();
-        let opened = open(&self.path).map_err(down)?;
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(opened));
-        Ok(())
+    /// Takes note of an `error` of `database`: where it does not recover by itself, it is opened again for the
+    /// next use. Returns what the caller is told.
+    pub(super) fn failed(
+        &self,
+        database: &Arc<redb::Database>,
+        error: &redb::Error,
+    ) -> Unavailable {
+        if needs_reopening(error) {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            // It may have been opened again since this use of it began.
+            if matches!(&*state, State::Open(open) if Arc::ptr_eq(open, database)) {
+                *state = State::Failed(error.to_string());
+            }
+        }
+        down(error)
     }
 
     /// Closes the file once the reads that run have ended.
     pub(super) fn close(&self) {
-        self.open
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = State::Closed;
     }
 }
 
@@ -100,10 +135,13 @@ pub(super) fn down(reason: impl std::fmt::Display) -> Unavailable {
 }
 
 /// Whether `error` leaves the database unusable until it is opened again.
-pub(super) fn needs_reopening(error: &redb::Error) -> bool {
+fn needs_reopening(error: &redb::Error) -> bool {
     matches!(
         error,
-        redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed
+        redb::Error::Io(_)
+            | redb::Error::PreviousIo
+            | redb::Error::DatabaseClosed
+            | redb::Error::LockPoisoned(_)
     )
 }
 
@@ -111,6 +149,24 @@ fn open(path: &Path) -> Result<redb::Database, DatabaseError> {
     redb::Database::builder()
         .set_cache_size(CACHE_BYTES)
         .create(path)
+}
+
+fn check(path: PathBuf, partitions: Partitions, format: u64, found: u64) -> Result<(), OpenError> {
+    if format > FORMAT {
+        return Err(OpenError::Newer {
+            path,
+            found: format,
+        });
+    }
+    let wanted = partitions.0.get();
+    if found != u64::from(wanted) {
+        return Err(OpenError::OtherPartitions {
+            path,
+            found,
+            wanted,
+        });
+    }
+    Ok(())
 }
 
 /// Makes the tables where they are missing, and returns format and number of partitions.

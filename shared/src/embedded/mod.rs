@@ -11,6 +11,9 @@ mod tables;
 mod trigger_log;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,7 +113,12 @@ pub enum OpenError {
 impl Embedded {
     /// Opens the database file at `path`, or creates it.
     pub fn open(path: &Path, options: EmbeddedOptions) -> Result<Self, OpenError> {
-        let database = Arc::new(Database::open(path, options.partitions)?);
+        Self::over(Database::open(path, options.partitions)?, path, options)
+    }
+
+    /// A backbone over an open database, whose file is at `path`.
+    fn over(database: Database, path: &Path, options: EmbeddedOptions) -> Result<Self, OpenError> {
+        let database = Arc::new(database);
         let (writer, thread) = Writer::start(Arc::clone(&database), &options).map_err(|error| {
             OpenError::Unusable {
                 path: path.to_owned(),

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use redb::{ReadableDatabase, Table, WriteTransaction};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use super::database::{Database, down, needs_reopening};
+use super::database::{Database, down};
 use super::tables::{self, NUMBERS};
 use super::{EmbeddedOptions, NAME};
 use crate::domain::group::Partition;
@@ -81,7 +81,7 @@ impl Writer {
         let changes = broadcast::Sender::new(WATCH_BUFFER);
         let work = Work {
             database,
-            counters,
+            counters: Some(counters),
             sequences: sequence_senders,
             revision: revision_sender,
             changes: changes.clone(),
@@ -154,7 +154,8 @@ impl Writer {
 /// What the thread works with.
 struct Work {
     database: Arc<Database>,
-    counters: Counters,
+    /// `None` after a commit that failed: its disk may have kept it all the same.
+    counters: Option<Counters>,
     sequences: Vec<watch::Sender<Sequence>>,
     revision: watch::Sender<Revision>,
     changes: broadcast::Sender<Change>,
@@ -175,18 +176,11 @@ impl Work {
 
     fn commit(&mut self, writes: Vec<Write>) {
         let mut fates = Vec::with_capacity(writes.len());
-        let committed = match self.database.get() {
-            Ok(database) => self.apply(&database, writes, &mut fates),
-            Err(_) => Err(redb::Error::DatabaseClosed),
-        };
-        let committed = committed.map_err(|error| {
-            tracing::error!(%error, "the embedded backbone could not commit");
-            if needs_reopening(&error)
-                && let Err(error) = self.database.reopen()
-            {
-                tracing::error!(%error, "the embedded backbone could not be opened again");
-            }
-            down(error)
+        let committed = self.database.get().and_then(|database| {
+            self.apply(&database, writes, &mut fates).map_err(|error| {
+                tracing::error!(%error, "the embedded backbone could not commit");
+                self.database.failed(&database, &error)
+            })
         });
         for fate in fates {
             fate(committed.clone());
@@ -199,19 +193,23 @@ impl Work {
         writes: Vec<Write>,
         fates: &mut Vec<Fate>,
     ) -> Result<(), redb::Error> {
+        let before = match self.counters.take() {
+            Some(counters) => counters,
+            None => Counters::read(database)?,
+        };
         let transaction = database.begin_write()?;
         let (counters, appended, changes) = {
-            let mut batch = Batch::open(&transaction, self.counters)?;
+            let mut batch = Batch::open(&transaction, before)?;
             for write in writes {
                 fates.extend(write(&mut batch)?);
             }
             (batch.counters, batch.appended, batch.changes)
         };
-        if counters != self.counters {
+        if counters != before {
             counters.write(&transaction)?;
         }
         transaction.commit()?;
-        self.counters = counters;
+        self.counters = Some(counters);
         for (partition, sequence) in appended {
             if let Some(sender) = self.sequences.get(usize::from(partition.0)) {
                 sender.send_replace(sequence);

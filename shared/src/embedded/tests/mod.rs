@@ -1,0 +1,33 @@
+//! What only this adapter promises: what it does when its disk fails. What every backbone promises is in the
+//! contract suites.
+
+mod failing_disk;
+
+use crate::domain::group::GroupKey;
+use crate::domain::ids::{ReceiverId, Revision, TriggerId};
+use crate::domain::receiver::Driver;
+use crate::domain::time::Timestamp;
+use crate::domain::trigger::{Source, Trigger};
+
+/// A trigger of `group`.
+fn trigger(group: &str) -> Trigger {
+    Trigger {
+        id: TriggerId::random(),
+        receiver_id: ReceiverId::from_bytes([7; 12]),
+        receiver_name: "r".to_owned(),
+        driver: Driver::ScaleService,
+        project: "1a5".parse().unwrap(),
+        group: GroupKey::named(group),
+        accepted_at: Timestamp::now(),
+        source: Source {
+            address: None,
+            user_agent: None,
+        },
+        idempotency_key: None,
+        replay_of: None,
+        parent_id: None,
+        registry_revision: Revision(0),
+        content_type: None,
+        body: b"body".to_vec(),
+    }
+}
