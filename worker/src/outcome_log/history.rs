@@ -25,21 +25,22 @@ pub(crate) fn settled(store: &Store, query: &HistoryQuery) -> Result<Vec<History
         (_, _, Some(StatusFilter::Pending)) => return Ok(Vec::new()),
         (Some(receiver), _, _) => Index::receiver(receiver),
         (_, Some(group), _) => Index::group(group),
-        (_, _, Some(StatusFilter::Settled(status))) => Index::status(&query.project, status),
-        _ => Index::project(&query.project),
+        (_, _, Some(StatusFilter::Settled(status))) => Index::status(Some(&query.project), status),
+        _ => Index::project(Some(&query.project)),
     };
     let mut last = query
         .before
         .map_or(u64::MAX, |before| before.0.saturating_sub(1));
     if let Some(until) = query.until
-        && let Some(beyond) = store.first_accepted_from(until.plus(CLOCK_SKEW))?
+        && let Some(beyond) = store.accepted_from(until.plus(CLOCK_SKEW))?
     {
         last = last.min(beyond.0);
     }
     let mut page = Vec::new();
+    let mut entries = store.entries();
     for found in store.newest_first(&index, Sequence(0)..=Sequence(last)) {
         let (_, number) = found?;
-        let Some(LogEntry::Settled { group, outcome, .. }) = store.entry(number)? else {
+        let Some(LogEntry::Settled { group, outcome, .. }) = entries.get(number)? else {
             return Err(StoreError::Damaged(format!(
                 "entry {number} settles no trigger"
             )));

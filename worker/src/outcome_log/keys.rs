@@ -8,30 +8,40 @@ use stormhook_shared::domain::time::Timestamp;
 
 /// What the log knows of itself.
 pub(super) const META: &[u8] = b"m";
-/// The first byte of entries.
-pub(super) const ENTRY: u8 = b'e';
+/// The first byte of blocks of entries.
+pub(super) const BLOCK: u8 = b'e';
+/// The first byte of triggers by id.
+pub(super) const TRIGGER: u8 = b'i';
+/// The first byte of samples of acceptance.
+pub(super) const ACCEPTED: u8 = b'a';
+/// The first byte of plans.
+pub(super) const PLAN: u8 = b'l';
 
-/// An index: the bytes that all its keys for one subject begin with. What follows is the trigger's sequence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An index: the bytes that all its keys for one subject begin with. What follows is a [`Bucket`] of the trigger
+/// log and the block whose entries are listed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Index(Vec<u8>);
+
+/// A stretch of the trigger log, 256 triggers long.
+pub(super) type Bucket = u64;
+
+/// The bucket that `sequence` is in.
+pub(super) fn bucket(sequence: Sequence) -> Bucket {
+    sequence.0 >> 8
+}
 
 impl Index {
     /// The first byte of each index.
-    pub(super) const TAGS: [u8; 7] = *b"aigprst";
+    pub(super) const TAGS: [u8; 5] = *b"gprst";
 
-    /// By trigger.
-    pub(super) fn trigger(id: TriggerId) -> Self {
-        Self(join(b'i', &[id.as_bytes()]))
-    }
-
-    /// By place in the trigger log.
+    /// All triggers.
     pub(super) fn sequence() -> Self {
         Self(vec![b's'])
     }
 
     /// By project.
-    pub(super) fn project(project: &ProjectId) -> Self {
-        Self(join(b'p', &[&short_hash(project.as_str())]))
+    pub(super) fn project(project: Option<&ProjectId>) -> Self {
+        Self(join(b'p', &[&short_hash(project)]))
     }
 
     /// By receiver.
@@ -45,44 +55,65 @@ impl Index {
     }
 
     /// By status within a project.
-    pub(super) fn status(project: &ProjectId, status: Status) -> Self {
+    pub(super) fn status(project: Option<&ProjectId>, status: Status) -> Self {
         let status = match status {
             Status::Succeeded => b's',
             Status::Rejected => b'r',
             Status::Skipped => b'k',
             Status::Failed => b'f',
         };
-        Self(join(b't', &[&short_hash(project.as_str()), &[status]]))
+        Self(join(b't', &[&short_hash(project), &[status]]))
     }
 
-    /// The key of the trigger at `sequence`.
-    pub(super) fn key(&self, sequence: Sequence) -> Vec<u8> {
+    /// The key of what `bucket` has in the block that begins with entry `first`.
+    pub(super) fn key(&self, bucket: Bucket, first: u64) -> Vec<u8> {
         let mut key = self.0.clone();
-        key.extend_from_slice(&sequence.0.to_be_bytes());
+        key.extend_from_slice(&bucket.to_be_bytes());
+        key.extend_from_slice(&first.to_be_bytes());
         key
     }
 }
 
-/// The key of the entry with this number.
-pub(super) fn entry(number: u64) -> Vec<u8> {
-    join(ENTRY, &[&number.to_be_bytes()])
+/// The bucket and the first entry of the block that an index key ends with.
+pub(super) fn listed(key: &[u8]) -> Option<(Bucket, u64)> {
+    let (rest, first) = key.split_last_chunk::<8>()?;
+    let (_, bucket) = rest.split_last_chunk::<8>()?;
+    Some((u64::from_be_bytes(*bucket), u64::from_be_bytes(*first)))
 }
 
-/// The key of the entry that tells of the plan at `revision` of the ledger.
+/// The key of the block that begins with the entry of this number.
+pub(super) fn block(first: u64) -> Vec<u8> {
+    join(BLOCK, &[&first.to_be_bytes()])
+}
+
+/// The number that a key ends with.
+pub(super) fn last_number(key: &[u8]) -> Option<u64> {
+    let (_, number) = key.split_last_chunk::<8>()?;
+    Some(u64::from_be_bytes(*number))
+}
+
+/// What all keys of triggers with this id begin with.
+pub(super) fn trigger_id(id: TriggerId) -> Vec<u8> {
+    join(TRIGGER, &[id.as_bytes()])
+}
+
+/// The key of the trigger with this id at `sequence`.
+pub(super) fn trigger(id: TriggerId, sequence: Sequence) -> Vec<u8> {
+    join(TRIGGER, &[id.as_bytes(), &sequence.0.to_be_bytes()])
+}
+
+/// The key of the plan at `revision` of the ledger.
 pub(super) fn plan(revision: Revision) -> Vec<u8> {
-    join(b'l', &[&revision.0.to_be_bytes()])
+    join(PLAN, &[&revision.0.to_be_bytes()])
 }
 
-/// The key by time of acceptance.
+/// The key of a sample: a trigger that was accepted `at`, at its place.
 pub(super) fn accepted(at: Timestamp, sequence: Sequence) -> Vec<u8> {
     let millis = u64::try_from(at.as_millis()).unwrap_or(0);
-    join(b'a', &[&millis.to_be_bytes(), &sequence.0.to_be_bytes()])
-}
-
-/// The sequence that an index key ends with.
-pub(super) fn sequence_of(key: &[u8]) -> Option<Sequence> {
-    let (_, sequence) = key.split_last_chunk::<8>()?;
-    Some(Sequence(u64::from_be_bytes(*sequence)))
+    join(
+        ACCEPTED,
+        &[&millis.to_be_bytes(), &sequence.0.to_be_bytes()],
+    )
 }
 
 fn join(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -93,6 +124,9 @@ fn join(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     key
 }
 
-fn short_hash(text: &str) -> [u8; 8] {
-    GroupKey::named(text).hash().0.to_be_bytes()
+fn short_hash(project: Option<&ProjectId>) -> [u8; 8] {
+    GroupKey::named(project.map_or("", ProjectId::as_str))
+        .hash()
+        .0
+        .to_be_bytes()
 }

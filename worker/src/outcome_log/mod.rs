@@ -4,12 +4,15 @@
 //! sled 0.34 does not survive every kill, so a log that does not open, or does not verify, is set aside and
 //! built anew (`keeper`).
 
+mod block;
 mod chain;
 mod history;
 mod keeper;
 mod keys;
+mod listing;
 mod store;
 mod tail;
+mod verify;
 
 pub(crate) use chain::LogEntry;
 pub(crate) use history::{item, maybe_waiting, merge, settled};

@@ -1,27 +1,29 @@
 //! The log on disk: appends entries with their indexes, reads them back, verifies all of it. Blocking; knows
 //! nothing of the ledger, and never repairs anything.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{ReceiverId, Revision, Sequence, TriggerId};
+use stormhook_shared::domain::outcome::Outcome;
 use stormhook_shared::domain::time::Timestamp;
 
+use super::block::{self, Block};
 use super::chain::{ChainHash, LogEntry};
 use super::keys::{self, Index};
+use super::listing::{Listing, NewestFirst};
 
 /// How much sled keeps in memory.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
-/// How many entries are written at once. sled 0.34 keeps a copy of a page for each key that a batch writes to it, until
-/// the batch is done: large batches take gigabytes.
-const CHUNK: usize = 32;
 /// The format that this version writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The log on disk.
 pub(crate) struct Store {
-    db: sled::Db,
+    pub(super) db: sled::Db,
     meta: Meta,
 }
 
@@ -37,7 +39,7 @@ pub(crate) struct Meta {
     /// The number of the last entry.
     pub(crate) entries: u64,
     /// The number of entries that settle a trigger, which are those in the indexes.
-    settled: u64,
+    pub(super) settled: u64,
     /// The hash of the last entry.
     pub(crate) head: ChainHash,
 }
@@ -108,7 +110,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let already = self.meta.beyond.min(entries.len());
         let mut beyond = already;
-        for chunk in entries[already..].chunks(CHUNK) {
+        for chunk in entries[already..].chunks(block::LARGEST) {
             beyond += chunk.len();
             if beyond < entries.len() {
                 self.write(self.meta.applied, beyond, chunk)?;
@@ -119,7 +121,7 @@ impl Store {
         self.write(through, self.meta.beyond - already, &[])
     }
 
-    /// Writes entries, their index keys and the new head: all of it or nothing.
+    /// Writes entries as one block, their index keys and the new head: all of it or nothing.
     fn write(
         &mut self,
         applied: Revision,
@@ -132,24 +134,22 @@ impl Store {
             beyond,
             ..self.meta
         };
-        let mut batch = sled::Batch::default();
+        let first = meta.entries + 1;
+        let mut encoded = Vec::with_capacity(entries.len());
         for entry in entries {
             let bytes = serde_json::to_vec(entry).map_err(damaged)?;
             meta.entries += 1;
             meta.head = meta.head.extend(meta.entries, &bytes);
-            let mut value = meta.head.as_bytes().to_vec();
-            value.extend_from_slice(&bytes);
-            batch.insert(keys::entry(meta.entries), value);
-            for key in index_keys(entry).into_iter().flatten() {
-                batch.insert(key, &meta.entries.to_be_bytes());
-            }
-            match entry {
-                LogEntry::Settled { .. } => meta.settled += 1,
-                LogEntry::Planned { plan, .. } => {
-                    batch.insert(keys::plan(plan.revision), &meta.entries.to_be_bytes());
-                }
-                LogEntry::Abandoned { .. } => {}
-            }
+            encoded.push(bytes);
+        }
+        let mut batch = sled::Batch::default();
+        if !encoded.is_empty() {
+            let block = Block {
+                head: meta.head,
+                entries: encoded,
+            };
+            batch.insert(keys::block(first), block.encode());
+            meta.settled += index(first, entries, &mut batch);
         }
         batch.insert(keys::META, serde_json::to_vec(&meta).map_err(damaged)?);
         self.db.apply_batch(batch)?;
@@ -165,26 +165,32 @@ impl Store {
 
     /// The entry with this number.
     pub(crate) fn entry(&self, number: u64) -> Result<Option<LogEntry>, StoreError> {
-        let Some(value) = self.db.get(keys::entry(number))? else {
-            return Ok(None);
-        };
-        let (_, bytes) = split_value(&value)?;
-        parse(bytes).map(Some)
+        self.entries().get(number)
+    }
+
+    /// Reads entries; those of one block after the other are read from it once.
+    pub(crate) fn entries(&self) -> Entries<'_> {
+        Entries {
+            store: self,
+            block: None,
+        }
     }
 
     /// The entry that settles the trigger at `sequence`.
     pub(crate) fn settled(&self, sequence: Sequence) -> Result<Option<LogEntry>, StoreError> {
-        match self.db.get(Index::sequence().key(sequence))? {
-            Some(number) => self.entry(parse_number(&number)?),
+        match self
+            .newest_first(&Index::sequence(), sequence..=sequence)
+            .next()
+        {
+            Some(found) => self.entry(found?.1),
             None => Ok(None),
         }
     }
 
     /// The entry that settles the newest trigger with this id.
     pub(crate) fn settled_by_id(&self, id: TriggerId) -> Result<Option<LogEntry>, StoreError> {
-        let everything = Sequence(0)..=Sequence(u64::MAX);
-        match self.newest_first(&Index::trigger(id), everything).next() {
-            Some(found) => self.entry(found?.1),
+        match self.db.scan_prefix(keys::trigger_id(id)).next_back() {
+            Some(found) => self.entry(parse_number(&found?.1)?),
             None => Ok(None),
         }
     }
@@ -194,16 +200,8 @@ impl Store {
         &self,
         index: &Index,
         range: RangeInclusive<Sequence>,
-    ) -> impl Iterator<Item = Result<(Sequence, u64), StoreError>> + use<> {
-        self.db
-            .range(index.key(*range.start())..=index.key(*range.end()))
-            .rev()
-            .map(|item| {
-                let (key, number) = item?;
-                let sequence = keys::sequence_of(&key)
-                    .ok_or_else(|| StoreError::Damaged("an index key is too short".to_owned()))?;
-                Ok((sequence, parse_number(&number)?))
-            })
+    ) -> NewestFirst {
+        NewestFirst::new(&self.db, index, range)
     }
 
     /// The entry that tells of the plan at `revision` of the ledger.
@@ -214,97 +212,113 @@ impl Store {
         }
     }
 
-    /// Reads everything: the chain must hold from the first entry to the last, and every index must lead to
-    /// every entry that settles a trigger, exactly once.
-    pub(crate) fn verify(&self) -> Result<(), StoreError> {
-        let mut head = ChainHash::START;
-        let mut number = 0;
-        let (mut settled, mut sum) = (0_u64, 0_u64);
-        for item in self.db.scan_prefix([keys::ENTRY]) {
-            let (key, value) = item?;
-            let (hash, bytes) = split_value(&value)?;
-            number += 1;
-            head = head.extend(number, bytes);
-            if *key != *keys::entry(number) || head != hash {
-                return Err(StoreError::Damaged(format!(
-                    "entry {number} does not fit the chain"
-                )));
-            }
-            if matches!(parse(bytes)?, LogEntry::Settled { .. }) {
-                settled += 1;
-                sum = sum.wrapping_add(number);
-            }
-        }
-        if (number, settled, head) != (self.meta.entries, self.meta.settled, self.meta.head) {
-            let message = format!("it ends at entry {number} instead of {}", self.meta.entries);
-            return Err(StoreError::Damaged(message));
-        }
-        for tag in Index::TAGS {
-            let mut found = (0_u64, 0_u64);
-            for item in self.db.scan_prefix([tag]) {
-                let (_, number) = item?;
-                found = (found.0 + 1, found.1.wrapping_add(parse_number(&number)?));
-            }
-            if found != (settled, sum) {
-                let message = format!("index {:?} does not fit its entries", char::from(tag));
-                return Err(StoreError::Damaged(message));
-            }
-        }
-        Ok(())
-    }
-
-    /// The place of the first trigger that was accepted at `at` or later, if there is one.
-    pub(crate) fn first_accepted_from(
-        &self,
-        at: Timestamp,
-    ) -> Result<Option<Sequence>, StoreError> {
-        let mut range = self
-            .db
-            .range(keys::accepted(at, Sequence(0))..vec![b'a' + 1]);
-        match range.next() {
-            Some(item) => Ok(keys::sequence_of(&item?.0)),
+    /// The place of a trigger that was accepted at `at` or later and of which no earlier one is known, if there is
+    /// one.
+    pub(crate) fn accepted_from(&self, at: Timestamp) -> Result<Option<Sequence>, StoreError> {
+        let first = keys::accepted(at, Sequence(0));
+        match self.db.range(first..vec![keys::ACCEPTED + 1]).next() {
+            Some(item) => Ok(keys::last_number(&item?.0).map(Sequence)),
             None => Ok(None),
         }
     }
 }
 
-fn index_keys(entry: &LogEntry) -> Option<[Vec<u8>; 7]> {
-    let LogEntry::Settled { group, outcome, .. } = entry else {
-        return None;
-    };
-    let trigger = &outcome.trigger;
-    let sequence = trigger.sequence;
+/// Reads entries by number, and keeps the last block.
+pub(crate) struct Entries<'a> {
+    store: &'a Store,
+    block: Option<(u64, Block)>,
+}
+
+impl Entries<'_> {
+    /// The entry with this number.
+    pub(crate) fn get(&mut self, number: u64) -> Result<Option<LogEntry>, StoreError> {
+        if let Some(found) = self.in_block(number)? {
+            return Ok(Some(found));
+        }
+        let before = self
+            .store
+            .db
+            .range(keys::block(0)..=keys::block(number))
+            .next_back();
+        let Some(item) = before else {
+            return Ok(None);
+        };
+        let (key, value) = item?;
+        let damaged = || StoreError::Damaged(format!("entry {number} cannot be read"));
+        let first = keys::last_number(&key).ok_or_else(damaged)?;
+        self.block = Some((first, Block::decode(&value).ok_or_else(damaged)?));
+        self.in_block(number)
+    }
+
+    fn in_block(&self, number: u64) -> Result<Option<LogEntry>, StoreError> {
+        let Some((first, block)) = &self.block else {
+            return Ok(None);
+        };
+        let offset = number
+            .checked_sub(*first)
+            .and_then(|offset| usize::try_from(offset).ok());
+        match offset.and_then(|offset| block.entries.get(offset)) {
+            Some(bytes) => parse(bytes).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Adds the index keys of a block's `entries`, of which the first has the number `first`. Returns how many settle a
+/// trigger.
+fn index(first: u64, entries: &[LogEntry], batch: &mut sled::Batch) -> u64 {
+    let mut listings: BTreeMap<Vec<u8>, Listing> = BTreeMap::new();
+    let mut settled = 0;
+    for (offset, (number, entry)) in (first..).zip(entries).enumerate() {
+        let number = &number.to_be_bytes();
+        match entry {
+            LogEntry::Settled { group, outcome, .. } => {
+                let trigger = &outcome.trigger;
+                let sequence = trigger.sequence;
+                if settled == 0 {
+                    batch.insert(keys::accepted(trigger.accepted_at, sequence), number);
+                }
+                settled += 1;
+                batch.insert(keys::trigger(trigger.id, sequence), number);
+                for index in indexes(group, outcome) {
+                    let key = index.key(keys::bucket(sequence), first);
+                    listings.entry(key).or_default().add(sequence, offset);
+                }
+            }
+            LogEntry::Planned { plan, .. } => batch.insert(keys::plan(plan.revision), number),
+            LogEntry::Abandoned { .. } => {}
+        }
+    }
+    for (key, listing) in listings {
+        batch.insert(key, listing.as_bytes());
+    }
+    settled
+}
+
+fn indexes(group: &GroupKey, outcome: &Outcome) -> [Index; Index::TAGS.len()] {
     // An undecodable trigger has no receiver: it is found in a project and under a receiver that nobody has.
-    let nobody = "nobody".parse().ok()?;
-    let (project, receiver) = trigger
+    let nobody = ReceiverId::from_bytes([0; ReceiverId::BYTES]);
+    let (project, receiver) = outcome
+        .trigger
         .receiver
         .as_ref()
-        .map_or((&nobody, ReceiverId::from_bytes([0; 12])), |receiver| {
-            (&receiver.project, receiver.id)
+        .map_or((None, nobody), |receiver| {
+            (Some(&receiver.project), receiver.id)
         });
-    Some([
-        keys::accepted(trigger.accepted_at, sequence),
-        Index::trigger(trigger.id).key(sequence),
-        Index::group(group).key(sequence),
-        Index::project(project).key(sequence),
-        Index::receiver(receiver).key(sequence),
-        Index::sequence().key(sequence),
-        Index::status(project, outcome.verdict.code.status()).key(sequence),
-    ])
+    [
+        Index::sequence(),
+        Index::project(project),
+        Index::receiver(receiver),
+        Index::group(group),
+        Index::status(project, outcome.verdict.code.status()),
+    ]
 }
 
-fn split_value(value: &[u8]) -> Result<(ChainHash, &[u8]), StoreError> {
-    let (hash, bytes) = value
-        .split_first_chunk::<32>()
-        .ok_or_else(|| StoreError::Damaged("an entry is too short".to_owned()))?;
-    Ok((ChainHash::from_bytes(*hash), bytes))
-}
-
-fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, StoreError> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, StoreError> {
     serde_json::from_slice(bytes).map_err(|error| StoreError::Damaged(error.to_string()))
 }
 
-fn parse_number(bytes: &[u8]) -> Result<u64, StoreError> {
+pub(super) fn parse_number(bytes: &[u8]) -> Result<u64, StoreError> {
     let bytes = bytes
         .try_into()
         .map_err(|_| StoreError::Damaged("an index entry has the wrong length".to_owned()))?;
@@ -312,42 +326,107 @@ fn parse_number(bytes: &[u8]) -> Result<u64, StoreError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use stormhook_shared::domain::group::GroupKey;
+    use stormhook_shared::domain::ledger::Action;
+    use stormhook_shared::domain::outcome::{CalledReceiver, Code, TriggerFacts, Verdict};
+    use stormhook_shared::domain::receiver::Driver;
+    use stormhook_shared::domain::trigger::Source;
+    use stormhook_shared::ports::questions::PlanSummary;
 
-    fn entries(count: u64) -> Vec<LogEntry> {
-        let entry = |number| LogEntry::Abandoned {
-            group: GroupKey::named("g"),
-            plan: Revision(number),
-            reason: "no".to_owned(),
+    /// The first `count` entries of a log: a plan, then the outcomes of triggers over three groups.
+    pub(in super::super) fn entries(count: u64) -> Vec<LogEntry> {
+        let plan = LogEntry::Planned {
+            group: GroupKey::named("service/1a5/1s0"),
+            plan: PlanSummary {
+                revision: Revision(1),
+                action: Action::ScaleService {
+                    service_id: "1s0".to_owned(),
+                    name: "web".to_owned(),
+                    from: 1,
+                    to: 2,
+                    version: None,
+                },
+                triggers: 1,
+                decided_at: Timestamp::from_millis(0),
+                drift: None,
+            },
         };
-        (1..=count).map(entry).collect()
+        std::iter::once(plan)
+            .chain((1..count).map(settled))
+            .collect()
+    }
+
+    fn settled(number: u64) -> LogEntry {
+        // Triggers are settled in another order than they came in.
+        let sequence = Sequence(number ^ 1);
+        let receiver = u8::try_from(number % 3).unwrap();
+        LogEntry::Settled {
+            group: GroupKey::named(&format!("service/1a5/1s{receiver}")),
+            plan: None,
+            outcome: Outcome {
+                trigger: TriggerFacts {
+                    id: TriggerId::derived(
+                        ReceiverId::from_bytes([receiver; 12]),
+                        &number.to_string(),
+                    ),
+                    sequence,
+                    receiver: Some(CalledReceiver {
+                        id: ReceiverId::from_bytes([receiver; 12]),
+                        name: "up".to_owned(),
+                        driver: Driver::ScaleService,
+                        project: "1a5".parse().unwrap(),
+                    }),
+                    accepted_at: Timestamp::from_millis(i64::try_from(number).unwrap()),
+                    source: Source {
+                        address: None,
+                        user_agent: None,
+                    },
+                    idempotency_key: None,
+                    replay_of: None,
+                    parent_id: None,
+                    body_sha256: String::new(),
+                    body_bytes: 0,
+                },
+                receiver_revision: Some(1),
+                verdict: Verdict::new(Code::Scaled, "scaled"),
+                attempts: 1,
+                settled_at: Timestamp::from_millis(0),
+            },
+        }
     }
 
     #[test]
-    fn whatever_was_altered_is_found() {
+    fn triggers_are_found_in_every_index_the_newest_first() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(&folder.path().join("log")).unwrap();
-        store.append(Revision(100), &entries(100)).unwrap();
-        store.verify().unwrap();
-        let key = keys::entry(50);
-        let value = store.db.get(&key).unwrap().unwrap();
-        for place in [0, 31, 32, value.len() - 1] {
-            let mut flipped = value.to_vec();
-            flipped[place] ^= 1;
-            store.db.insert(&key, flipped).unwrap();
-            assert!(store.verify().is_err(), "bit flipped in byte {place}");
+        let entries = entries(1_000);
+        for (revision, some) in (1..).zip(entries.chunks(90)) {
+            store.append(Revision(revision), some).unwrap();
         }
-        store.db.remove(&key).unwrap();
-        assert!(store.verify().is_err(), "entry dropped");
-        store.db.insert(&key, &value).unwrap();
-        store.verify().unwrap();
-        store
-            .db
-            .insert(Index::sequence().key(Sequence(7)), &7_u64.to_be_bytes())
-            .unwrap();
-        assert!(store.verify().is_err(), "index key added");
+        let one = Index::receiver(ReceiverId::from_bytes([1; 12]));
+        let found: Vec<_> = store
+            .newest_first(&one, Sequence(10)..=Sequence(900))
+            .map(|found| found.unwrap())
+            .collect();
+        let mut expected: Vec<_> = (1..1_000_u64)
+            .filter(|number| number % 3 == 1 && (10..=900).contains(&(number ^ 1)))
+            .map(|number| (Sequence(number ^ 1), number + 1))
+            .collect();
+        expected.sort_by(|one, other| other.cmp(one));
+        assert_eq!(found, expected);
+        for (number, entry) in (1..).zip(&entries) {
+            assert_eq!(store.entry(number).unwrap().as_ref(), Some(entry));
+            if let LogEntry::Settled { outcome, .. } = entry {
+                let by_place = store.settled(outcome.trigger.sequence).unwrap();
+                assert_eq!(by_place.as_ref(), Some(entry));
+                let by_id = store.settled_by_id(outcome.trigger.id).unwrap();
+                assert_eq!(by_id.as_ref(), Some(entry));
+            }
+        }
+        assert_eq!(store.entry(1_001).unwrap(), None);
+        assert_eq!(store.settled(Sequence(1_001)).unwrap(), None);
+        assert_eq!(store.plan(Revision(1)).unwrap().as_ref(), entries.first());
     }
 
     #[test]

@@ -1,0 +1,111 @@
+//! What an index lists under one key: the triggers of one bucket whose entries are in one block. And the walk
+//! through an index, the newest trigger first, whatever order they were settled in.
+
+use std::ops::RangeInclusive;
+
+use stormhook_shared::domain::ids::Sequence;
+
+use super::keys::{self, Bucket, Index};
+use super::store::StoreError;
+
+/// Each trigger takes three bytes: its place in the bucket, and its entry's place in the block.
+const ITEM: usize = 3;
+
+/// The triggers that are listed under one key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Listing(Vec<u8>);
+
+impl Listing {
+    /// Adds the trigger at `sequence`, whose entry is the block's `offset`th.
+    pub(super) fn add(&mut self, sequence: Sequence, offset: usize) {
+        let [.., low] = sequence.0.to_be_bytes();
+        let offset = u16::try_from(offset).unwrap_or(u16::MAX);
+        self.0.push(low);
+        self.0.extend_from_slice(&offset.to_be_bytes());
+    }
+
+    /// As stored.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The triggers listed in `bytes` under `key`, with their entries' numbers.
+pub(super) fn read(key: &[u8], bytes: &[u8]) -> Result<(Bucket, Vec<(Sequence, u64)>), StoreError> {
+    let damaged = || StoreError::Damaged("an index entry has the wrong length".to_owned());
+    let (bucket, first) = keys::listed(key).ok_or_else(damaged)?;
+    let (items, rest) = bytes.as_chunks::<ITEM>();
+    if !rest.is_empty() || items.is_empty() {
+        return Err(damaged());
+    }
+    let read = |[low, high_offset, low_offset]: [u8; ITEM]| {
+        let offset = u16::from_be_bytes([high_offset, low_offset]);
+        let sequence = (bucket << 8) | u64::from(low);
+        (Sequence(sequence), first + u64::from(offset))
+    };
+    Ok((bucket, items.iter().copied().map(read).collect()))
+}
+
+/// The triggers of an index within a range, with the numbers of their entries, the newest first.
+pub(super) struct NewestFirst {
+    listings: std::iter::Rev<sled::Iter>,
+    range: RangeInclusive<Sequence>,
+    /// Of the bucket that is being told, the oldest first.
+    bucket: Vec<(Sequence, u64)>,
+    /// The first listing of the next bucket.
+    next: Option<(Bucket, Vec<(Sequence, u64)>)>,
+}
+
+impl NewestFirst {
+    pub(super) fn new(db: &sled::Db, index: &Index, range: RangeInclusive<Sequence>) -> Self {
+        let first = index.key(keys::bucket(*range.start()), 0);
+        let last = index.key(keys::bucket(*range.end()), u64::MAX);
+        Self {
+            listings: db.range(first..=last).rev(),
+            range,
+            bucket: Vec::new(),
+            next: None,
+        }
+    }
+
+    /// Gathers the next bucket. `false`: there is none.
+    fn gather(&mut self) -> Result<bool, StoreError> {
+        let mut gathered = self.next.take();
+        for listing in self.listings.by_ref() {
+            let (key, bytes) = listing?;
+            let (bucket, triggers) = read(&key, &bytes)?;
+            match &mut gathered {
+                Some((this, gathered)) if *this == bucket => gathered.extend(triggers),
+                None => gathered = Some((bucket, triggers)),
+                Some(_) => {
+                    self.next = Some((bucket, triggers));
+                    break;
+                }
+            }
+        }
+        let Some((_, mut triggers)) = gathered else {
+            return Ok(false);
+        };
+        triggers.retain(|(sequence, _)| self.range.contains(sequence));
+        triggers.sort_unstable();
+        self.bucket = triggers;
+        Ok(true)
+    }
+}
+
+impl Iterator for NewestFirst {
+    type Item = Result<(Sequence, u64), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(trigger) = self.bucket.pop() {
+                return Some(Ok(trigger));
+            }
+            match self.gather() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
