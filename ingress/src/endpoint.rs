@@ -11,11 +11,15 @@ use serde_json::{Value, json};
 use stormhook_shared::decide::alert;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{ProjectId, ReceiverId, TriggerId};
-use stormhook_shared::domain::receiver::{Dedupe, Receiver};
+use stormhook_shared::domain::kind::Kind;
+use stormhook_shared::domain::push::Notice;
+use stormhook_shared::domain::receiver::{Dedupe, ImportedKey, Receiver};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::{Source, Trigger};
 use stormhook_shared::ports::questions::{Answer, AwaitOutcome, Question};
 use stormhook_shared::ports::trigger_log::{AppendError, Appended};
+use stormhook_shared::registry_notice;
+use url::form_urlencoded;
 
 use crate::access::parameter;
 use crate::app::App;
@@ -63,7 +67,19 @@ async fn accept(
         signature::check(secret, request.headers(), &body, now)?;
     }
     let trigger = trigger(app, request, &receiver, body, now)?;
-    let id = trigger.id;
+    let (id, group) = (trigger.id, trigger.group.clone());
+    let appended = append(app, trigger).await?;
+    if let Some(wait) = prefer::wait(request.headers())
+        && let Some(answer) = outcome(app, request, &receiver, id, appended, wait).await
+    {
+        return Ok(answer);
+    }
+    let link = trigger_json::link(&app.base(request), &receiver.project, id);
+    Ok(accepted(id, receiver.id, &group, &link))
+}
+
+/// Appends `trigger`, and counts it.
+pub(crate) async fn append(app: &App, trigger: Trigger) -> Result<Appended, ApiError> {
     let started = Instant::now();
     let appended = app
         .backbone
@@ -84,23 +100,39 @@ async fn accept(
     } else {
         app.metrics.accepted.inc();
     }
-    if let Some(wait) = prefer::wait(request.headers())
-        && let Some(answer) = outcome(app, request, &receiver, id, appended, wait).await
-    {
-        return Ok(answer);
-    }
-    let group = receiver.group();
-    let link = trigger_json::link(&app.base(request), &receiver.project, id);
-    Ok(HttpResponse::Accepted()
-        .insert_header((LOCATION, link.as_str()))
+    Ok(appended)
+}
+
+/// 202 for a trigger that was appended.
+pub(crate) fn accepted(
+    id: TriggerId,
+    receiver_id: ReceiverId,
+    group: &GroupKey,
+    link: &str,
+) -> HttpResponse {
+    HttpResponse::Accepted()
+        .insert_header((LOCATION, link))
         .json(Accepted {
             r#type: "trigger",
             id,
-            receiver_id: receiver.id,
-            group: &group,
+            receiver_id,
+            group,
             state: "accepted",
             links: json!({"self": link}),
-        }))
+        })
+}
+
+/// Who sent `request`.
+pub(crate) fn source(request: &HttpRequest) -> Source {
+    Source {
+        address: request.peer_addr().map(|peer| peer.ip()),
+        user_agent: header(request, USER_AGENT)
+            .map(|agent| agent.chars().take(Source::USER_AGENT_CHARS).collect()),
+    }
+}
+
+fn header(request: &HttpRequest, name: HeaderName) -> Option<&str> {
+    request.headers().get(name)?.to_str().ok()
 }
 
 /// The receiver whose valid URL was called. Whatever is wrong with the key, the answer is the same.
@@ -120,6 +152,15 @@ fn called_receiver(
     let refusal =
         || ApiError::forbidden("the key in this trigger URL is not valid, or not any more");
     let project: ProjectId = project.parse().map_err(|_| refusal())?;
+    if ImportedKey::is_key(&key) {
+        let digest = ImportedKey::digest(&key);
+        let receiver = app.directory.with_imported_key(&project, &digest);
+        let is_valid = |receiver: &Arc<Receiver>| {
+            let imported = receiver.keys.imported.as_ref();
+            imported.is_some_and(|key| key.is_valid(now))
+        };
+        return receiver.filter(is_valid).ok_or_else(refusal);
+    }
     let (receiver, version) = app.hook_keys.verify(&project, &key).ok_or_else(refusal)?;
     let receiver = app.directory.get(receiver).ok_or_else(refusal)?;
     if receiver.project != project || !receiver.keys.accept(version, now) {
@@ -141,7 +182,6 @@ fn trigger(
         let notification: Option<Value> = serde_json::from_slice(&body).ok();
         key = notification.and_then(|notification| alert::dedupe_key(&notification));
     }
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     Ok(Trigger {
         id: match &key {
             Some(key) => TriggerId::derived(receiver.id, key),
@@ -153,18 +193,39 @@ fn trigger(
         project: receiver.project.clone(),
         group: receiver.group(),
         accepted_at: now,
-        source: Source {
-            address: request.peer_addr().map(|peer| peer.ip()),
-            user_agent: text(USER_AGENT)
-                .map(|agent| agent.chars().take(Source::USER_AGENT_CHARS).collect()),
-        },
+        source: source(request),
         idempotency_key: key,
         replay_of: None,
         parent_id: None,
+        parent_sequence: None,
+        notice: notice(receiver, &body)?,
+        query: query(receiver, request),
         registry_revision: app.directory.revision(),
-        content_type: text(CONTENT_TYPE).map(str::to_owned),
+        content_type: header(request, CONTENT_TYPE).map(str::to_owned),
         body: redaction::redact(&receiver.options.redact, body),
     })
+}
+
+/// What a registry tells in `body`, where the receiver waits for that.
+fn notice(receiver: &Receiver, body: &[u8]) -> Result<Option<Notice>, ApiError> {
+    let Kind::ServiceUpgrade(config) = &receiver.kind else {
+        return Ok(None);
+    };
+    let notice = registry_notice::parse(config.payload_format, config.address_type, body)?;
+    Ok(Some(notice))
+}
+
+/// The query without what belongs to the trigger URL, where the receiver passes it on.
+fn query(receiver: &Receiver, request: &HttpRequest) -> Option<String> {
+    if !matches!(receiver.kind, Kind::ForwardPost(_)) {
+        return None;
+    }
+    let given = form_urlencoded::parse(request.query_string().as_bytes());
+    let passed = given.filter(|(name, _)| name != "key" && name != "projectId");
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(passed)
+        .finish();
+    (!query.is_empty()).then_some(query)
 }
 
 /// The answer with the trigger's outcome, if it has one in time.

@@ -66,7 +66,10 @@ pub(crate) async fn create(
         kind: definition.kind,
         options: definition.options,
         activity: Activity::Active,
-        keys: KeyVersions::FIRST,
+        keys: KeyVersions {
+            imported: definition.imported_key,
+            ..KeyVersions::FIRST
+        },
         revision: 1,
         created_at: now,
     };
@@ -78,6 +81,15 @@ pub(crate) async fn create(
         .any(|other| other.name == receiver.name)
     {
         return Err(name_taken(&receiver.project, &receiver.name));
+    }
+    let imported = receiver.keys.imported.as_ref();
+    let same = imported.and_then(|key| {
+        app.directory
+            .with_imported_key(&receiver.project, &key.sha256)
+    });
+    if let Some(same) = same {
+        let message = format!("receiver {} has this key already", same.name);
+        return Err(ApiError::new(StatusCode::CONFLICT, "NotUnique", message).about("importedKey"));
     }
     check_target(&app, &receiver).await?;
     let revision = app

@@ -26,7 +26,11 @@ pub(crate) fn configure(routes: &mut web::ServiceConfig) {
                 .route(web::post().to(receivers::act)),
         )
         .service(resource("/v1-webhooks/triggers", "GET").route(web::get().to(triggers::list)))
-        .service(resource("/v1-webhooks/triggers/{id}", "GET").route(web::get().to(triggers::show)))
+        .service(
+            resource("/v1-webhooks/triggers/{id}", "GET, POST")
+                .route(web::get().to(triggers::show))
+                .route(web::post().to(triggers::act)),
+        )
         .service(resource("/v1-webhooks/targets", "GET").route(web::get().to(targets::list)))
         .service(resource("/healthz", "GET").route(web::get().to(probes::health)))
         .service(resource("/readyz", "GET").route(web::get().to(probes::ready)))

@@ -36,8 +36,9 @@ pub(crate) fn item(item: &HistoryItem, link: &str) -> Value {
 }
 
 /// One trigger with everything that is known of it.
-pub(crate) fn detail(detail: &TriggerDetail, link: &str) -> Value {
-    let mut shown = item(&detail.item, link);
+pub(crate) fn detail(detail: &TriggerDetail, base: &str, project: &ProjectId) -> Value {
+    let shown_item = |one: &HistoryItem| item(one, &link(base, project, one.trigger.id));
+    let mut shown = shown_item(&detail.item);
     let trigger = &detail.item.trigger;
     shown["idempotencyKey"] = json!(trigger.idempotency_key);
     shown["bodySha256"] = json!(trigger.body_sha256);
@@ -50,7 +51,7 @@ pub(crate) fn detail(detail: &TriggerDetail, link: &str) -> Value {
             .map_or(0, |outcome| outcome.attempts)
     );
     shown["plan"] = json!(detail.plan);
-    shown["children"] = json!([]);
+    shown["children"] = detail.children.iter().map(shown_item).collect();
     shown["body"] = Value::Null;
     if let Some(body) = &detail.body {
         shown["contentType"] = json!(body.content_type);

@@ -1,9 +1,9 @@
-//! The admin side: knobs, the record of calls, services by hand, metrics.
+//! The admin side: knobs, the record of calls, services and hosts by hand, metrics.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::CattleError;
 use crate::knobs::Knobs;
@@ -25,6 +25,8 @@ pub(crate) fn configure(routes: &mut web::ServiceConfig) {
         .route("/sandbox/services", web::get().to(services))
         .route("/sandbox/services", web::post().to(create_services))
         .route("/sandbox/services/{id}", web::put().to(set_service))
+        .route("/sandbox/hosts", web::get().to(hosts))
+        .route("/sandbox/hosts/{id}", web::put().to(set_host))
         .route("/metrics", web::get().to(metrics));
 }
 
@@ -33,7 +35,7 @@ async fn knobs(world: web::Data<World>) -> HttpResponse {
 }
 
 async fn set_knobs(world: web::Data<World>, body: web::Bytes) -> Result<HttpResponse, CattleError> {
-    let change: serde_json::Map<String, Value> = parse(&body)?;
+    let change: Map<String, Value> = parse(&body)?;
     let mut inner = world.lock();
     let mut merged = json!(inner.knobs);
     for (knob, value) in change {
@@ -78,10 +80,19 @@ async fn forget_calls(world: web::Data<World>) -> Result<HttpResponse, CattleErr
 }
 
 async fn services(world: web::Data<World>) -> HttpResponse {
+    everything(&world, Kind::Service)
+}
+
+async fn hosts(world: web::Data<World>) -> HttpResponse {
+    everything(&world, Kind::Host)
+}
+
+/// All resources of a kind, those that were removed too.
+fn everything(world: &World, kind: Kind) -> HttpResponse {
     let mut inner = world.lock();
     let data: Vec<_> = inner
-        .all(Kind::Service, now())
-        .map(|service| shown(Kind::Service, service, "/v2-beta"))
+        .all(kind, now())
+        .map(|resource| shown(kind, resource, "/v2-beta"))
         .collect();
     HttpResponse::Ok().json(json!({"data": data}))
 }
@@ -93,6 +104,13 @@ struct NewServices {
     #[serde(default = "one")]
     scale: u32,
     count: Option<u32>,
+    /// Labels of the primary container, besides those that every service has.
+    #[serde(default)]
+    labels: Map<String, Value>,
+    image: Option<String>,
+    /// Launch configurations with a name each.
+    #[serde(default)]
+    sidekicks: Vec<Value>,
 }
 
 fn one() -> u32 {
@@ -117,7 +135,15 @@ async fn create_services(
             None => new.name.clone(),
         };
         let id = inner.next_id(Kind::Service);
-        let service = seed::service(now(), &id, &name, "1st1", new.scale);
+        let mut service = seed::service(now(), &id, &name, "1st1", new.scale);
+        let config = &mut service["launchConfig"];
+        for (key, value) in &new.labels {
+            config["labels"][key] = value.clone();
+        }
+        if let Some(image) = &new.image {
+            config["imageUuid"] = json!(format!("docker:{image}"));
+        }
+        service["secondaryLaunchConfigs"] = json!(new.sidekicks);
         inner.resources.insert(
             (Kind::Service, number_of(Kind::Service, &id)),
             service.clone(),
@@ -167,6 +193,32 @@ async fn set_service(
         ..Changes::default()
     })?;
     Ok(HttpResponse::Ok().json(shown(Kind::Service, service, "/v2-beta")))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostChange {
+    state: String,
+}
+
+/// Puts a host into a state by hand, without a record.
+async fn set_host(
+    world: web::Data<World>,
+    id: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, CattleError> {
+    let change: HostChange = parse(&body)?;
+    let mut inner = world.lock();
+    let host = inner
+        .get(Kind::Host, &id, now())
+        .ok_or_else(CattleError::not_found)?;
+    host["state"] = json!(change.state);
+    host["agentState"] = json!(change.state);
+    world.store.write(&Changes {
+        resources: vec![write_of(Kind::Host, host)],
+        ..Changes::default()
+    })?;
+    Ok(HttpResponse::Ok().json(shown(Kind::Host, host, "/v2-beta")))
 }
 
 async fn metrics(world: web::Data<World>) -> Result<HttpResponse, CattleError> {

@@ -134,7 +134,7 @@ fn change(world: &World, call: &Call, knobs: &Knobs) -> Result<HttpResponse, Cat
     } else {
         match target(&mut inner, call, now) {
             Ok(mut resource) => {
-                let done = alter(call, &mut resource, now, knobs.settle_ms);
+                let done = alter(call, &mut resource, now, knobs);
                 (Some(resource), done)
             }
             Err(error) => (None, Err(error)),
@@ -153,10 +153,15 @@ fn change(world: &World, call: &Call, knobs: &Knobs) -> Result<HttpResponse, Cat
         }
     };
     let is_hidden = result.is_ok() && chance(knobs.error_after_rate);
-    let status = if is_hidden {
-        StatusCode::INTERNAL_SERVER_ERROR
-    } else {
-        status
+    let is_conflict = result.is_ok() && call.method == Method::PUT && chance(knobs.conflict_rate);
+    let status = match status {
+        _ if is_hidden => StatusCode::INTERNAL_SERVER_ERROR,
+        _ if is_conflict => StatusCode::CONFLICT,
+        status => status,
+    };
+    let changed = match call.kind {
+        Kind::ExternalHostEvent => Kind::Host,
+        kind => kind,
     };
     let number = inner.last_call + 1;
     let record = json!({
@@ -175,21 +180,21 @@ fn change(world: &World, call: &Call, knobs: &Knobs) -> Result<HttpResponse, Cat
     world.store.write(&Changes {
         resources: resource
             .iter()
-            .map(|resource| write_of(call.kind, resource))
+            .map(|resource| write_of(changed, resource))
             .collect(),
         call: Some((number, &record)),
         ..Changes::default()
     })?;
     inner.last_call = number;
-    let body = resource
-        .as_ref()
-        .map(|resource| shown(call.kind, resource, &call.base));
+    let body = resource.as_ref().map(|resource| match call.kind {
+        Kind::ExternalHostEvent => event(call, number),
+        kind => shown(kind, resource, &call.base),
+    });
     if let Some(resource) = resource {
         let id = resource["id"].as_str().unwrap_or_default();
-        inner.resources.insert(
-            (call.kind, crate::resource::number_of(call.kind, id)),
-            resource,
-        );
+        inner
+            .resources
+            .insert((changed, crate::resource::number_of(changed, id)), resource);
     }
     drop(inner);
     let done = result?;
@@ -202,12 +207,31 @@ fn change(world: &World, call: &Call, knobs: &Knobs) -> Result<HttpResponse, Cat
     }
     match done.refusal {
         Some(refusal) => Err(refusal),
+        None if is_conflict => Err(CattleError::new(StatusCode::CONFLICT, "Conflict", "")),
         None => Ok(with_headers(done.status, &body.unwrap_or_default())),
     }
 }
 
+/// The event that a call created.
+fn event(call: &Call, number: u64) -> Value {
+    let mut event = call.body.clone();
+    event["id"] = json!(format!("{}{number}", Kind::ExternalHostEvent.prefix()));
+    event["type"] = json!(Kind::ExternalHostEvent.default_type());
+    event["state"] = json!("creating");
+    event["transitioning"] = json!("yes");
+    event
+}
+
 /// A copy of what the call changes; a new resource for those that create.
 fn target(inner: &mut crate::world::Inner, call: &Call, now: i64) -> Result<Value, CattleError> {
+    if call.kind == Kind::ExternalHostEvent {
+        let id = call.body["hostId"].as_str().unwrap_or_default();
+        let host = inner.get(Kind::Host, id, now).cloned();
+        let host = host.filter(|host| host["removed"].is_null());
+        return host.ok_or_else(|| {
+            CattleError::field("InvalidReference", "hostId", "there is no such host")
+        });
+    }
     match &call.id {
         Some(id) => {
             let resource = inner
@@ -218,6 +242,10 @@ fn target(inner: &mut crate::world::Inner, call: &Call, now: i64) -> Result<Valu
         None => {
             let mut resource = match call.kind {
                 Kind::Service => seed::service(now, "", "", "1st1", 1),
+                Kind::Host => json!({
+                    "kind": "docker", "agentState": null, "removed": null, "accountId": seed::PROJECT,
+                    "labels": {}, "hostTemplateId": null,
+                }),
                 _ => {
                     json!({"state": "active", "transitioning": "no", "removed": null, "accountId": seed::PROJECT})
                 }
@@ -231,14 +259,22 @@ fn target(inner: &mut crate::world::Inner, call: &Call, now: i64) -> Result<Valu
     }
 }
 
-fn alter(call: &Call, resource: &mut Value, now: i64, settle_ms: u64) -> Result<Done, CattleError> {
+fn alter(call: &Call, resource: &mut Value, now: i64, knobs: &Knobs) -> Result<Done, CattleError> {
+    let settle_ms = knobs.settle_ms;
     match (call.method.as_str(), call.query.get("action"), &call.id) {
         ("PUT", None, Some(_)) => mutation::put(call.kind, resource, &call.body, now, settle_ms),
         ("DELETE", None, Some(_)) => mutation::delete(call.kind, resource, now, settle_ms),
         ("POST", Some(action), Some(_)) => {
-            mutation::act(call.kind, resource, action, &call.body, now, settle_ms)
+            mutation::act(call.kind, resource, action, &call.body, now, knobs)
         }
-        ("POST", None, None) => create(call, resource, now, settle_ms),
+        ("POST", None, None) if call.kind == Kind::ExternalHostEvent => {
+            if call.body["eventType"] != "host.evacuate" || call.body["deleteHost"] != true {
+                let message = "only host.evacuate with deleteHost is practised here";
+                return Err(CattleError::field("InvalidOption", "eventType", message));
+            }
+            Ok(mutation::evacuate(resource, now, settle_ms))
+        }
+        ("POST", None, None) => create(call, resource, now, knobs),
         _ => Err(CattleError::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "MethodNotAllowed",
@@ -247,12 +283,7 @@ fn alter(call: &Call, resource: &mut Value, now: i64, settle_ms: u64) -> Result<
     }
 }
 
-fn create(
-    call: &Call,
-    resource: &mut Value,
-    now: i64,
-    settle_ms: u64,
-) -> Result<Done, CattleError> {
+fn create(call: &Call, resource: &mut Value, now: i64, knobs: &Knobs) -> Result<Done, CattleError> {
     let required = if call.kind == Kind::Host {
         "hostname"
     } else {
@@ -274,7 +305,7 @@ fn create(
         }
     }
     if call.kind == Kind::Host {
-        crate::process::pass_through(resource, "provisioning", "active", now, settle_ms);
+        mutation::provision(resource, now, knobs)?;
     }
     Ok(Done {
         status: StatusCode::CREATED,
@@ -311,7 +342,7 @@ fn base(request: &HttpRequest) -> String {
     format!("{}://{}/v2-beta", connection.scheme(), connection.host())
 }
 
-fn authenticate(world: &World, request: &HttpRequest) -> Result<(), CattleError> {
+pub(crate) fn authenticate(world: &World, request: &HttpRequest) -> Result<(), CattleError> {
     let Some((access_key, secret_key)) = &world.credentials else {
         return Ok(());
     };

@@ -18,6 +18,14 @@ pub(crate) struct Knobs {
     pub(crate) retry_after_seconds: Option<u64>,
     /// How long states like `upgrading` last.
     pub(crate) settle_ms: u64,
+    /// The share of `PUT`s that take effect, but are answered with a conflict.
+    pub(crate) conflict_rate: f64,
+    /// The names of new hosts whose machines cannot be made.
+    pub(crate) failing_hosts: Vec<String>,
+    /// Upgrades do not end, as if new containers stayed unhealthy.
+    pub(crate) stuck_upgrades: bool,
+    /// What services answer to requests that are passed on to them.
+    pub(crate) forward_status: u16,
 }
 
 impl Default for Knobs {
@@ -29,6 +37,10 @@ impl Default for Knobs {
             outage: false,
             retry_after_seconds: None,
             settle_ms: 50,
+            conflict_rate: 0.0,
+            failing_hosts: Vec::new(),
+            stuck_upgrades: false,
+            forward_status: 200,
         }
     }
 }
@@ -41,6 +53,12 @@ impl Knobs {
         }
         if !(0.0..=1.0).contains(&self.error_after_rate) {
             return Some("errorAfterRate must be between 0 and 1");
+        }
+        if !(0.0..=1.0).contains(&self.conflict_rate) {
+            return Some("conflictRate must be between 0 and 1");
+        }
+        if !(200..=599).contains(&self.forward_status) {
+            return Some("forwardStatus must be between 200 and 599");
         }
         if self.latency_ms > 600_000 || self.settle_ms > 3_600_000 {
             return Some("latencyMs may be 600000 at most, settleMs 3600000");

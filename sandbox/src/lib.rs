@@ -6,6 +6,7 @@
 //! curl -X PUT -H 'Content-Type: application/json' -d '{"scale": 3}' http://127.0.0.1:8086/v2-beta/services/1s5
 //! curl http://127.0.0.1:8086/sandbox/calls
 //! curl -X PUT -d '{"latencyMs": 5, "errorRate": 0.05}' http://127.0.0.1:8086/sandbox/knobs
+//! curl -X PUT -d '{"state": "disconnected"}' http://127.0.0.1:8086/sandbox/hosts/1h2
 //! curl -X PUT -d '{"demand": 3.2}' http://127.0.0.1:8086/sandbox/services/1s5
 //! curl http://127.0.0.1:8086/metrics
 //! ```
@@ -18,6 +19,7 @@ mod knobs;
 mod metrics;
 mod mutation;
 mod process;
+mod proxy;
 mod resource;
 mod seed;
 mod store;
@@ -101,6 +103,7 @@ pub async fn start(options: SandboxOptions) -> Result<Sandbox, SandboxError> {
             .app_data(web::PayloadConfig::new(16 * 1024 * 1024))
             .wrap(NormalizePath::trim())
             .configure(admin::configure)
+            .configure(proxy::configure)
             .configure(cattle::configure)
     })
     .workers(THREADS)

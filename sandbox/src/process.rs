@@ -70,7 +70,8 @@ const HOST_ACTIONS: [Action; 2] = [
     },
     Action {
         name: "deactivate",
-        from: &["active"],
+        // What the agent says of an active host is shown as its state.
+        from: &["active", "reconnecting", "disconnecting", "disconnected"],
         via: "deactivating",
         to: "inactive",
     },
@@ -80,7 +81,7 @@ fn all(kind: Kind) -> &'static [Action] {
     match kind {
         Kind::Service => &SERVICE_ACTIONS,
         Kind::Host => &HOST_ACTIONS,
-        Kind::Stack | Kind::GenericObject => &[],
+        Kind::Stack | Kind::GenericObject | Kind::ExternalHostEvent => &[],
     }
 }
 
@@ -101,36 +102,54 @@ pub(crate) fn exists(kind: Kind, name: &str) -> bool {
 /// Begins the action `name`, which the state permits.
 pub(crate) fn begin(kind: Kind, resource: &mut Value, name: &str, now: i64, settle_ms: u64) {
     if let Some(action) = all(kind).iter().find(|action| action.name == name) {
-        pass_through(resource, action.via, action.to, now, settle_ms);
+        pass_through(resource, &[action.via], action.to, now, settle_ms);
     }
 }
 
-/// Puts the resource into state `via`, which becomes `to` after a while.
-pub(crate) fn pass_through(resource: &mut Value, via: &str, to: &str, now: i64, settle_ms: u64) {
-    let at = now.saturating_add_unsigned(settle_ms);
-    resource["state"] = json!(via);
+/// Puts the resource into the first state of `via`; it goes through the others and is in `to` after `millis`.
+pub(crate) fn pass_through(resource: &mut Value, via: &[&str], to: &str, now: i64, millis: u64) {
+    let mut at = now;
+    let share = millis / u64::try_from(via.len().max(1)).unwrap_or(1);
+    let mut stages = Vec::new();
+    for next in via.iter().skip(1).chain([&to]) {
+        at = at.saturating_add_unsigned(share);
+        stages.push(json!({"at": at, "to": next}));
+    }
+    resource["state"] = json!(via.first().unwrap_or(&to));
     resource["transitioning"] = json!("yes");
-    resource[HIDDEN] = json!({"at": at, "to": to});
+    resource[HIDDEN] = json!(stages);
 }
 
-/// Ends what has come to its end by `now`. Returns whether something has.
-pub(crate) fn settle(resource: &mut Value, now: i64) -> bool {
-    let Some(at) = resource[HIDDEN]["at"].as_i64() else {
-        return false;
+/// Says what the resource's process is about, or why it ended as it did.
+pub(crate) fn explain(resource: &mut Value, message: &str) {
+    resource["transitioningMessage"] = json!(message);
+}
+
+/// Ends what has come to its end by `now`.
+pub(crate) fn settle(resource: &mut Value, now: i64) {
+    let Some(stages) = resource[HIDDEN].as_array() else {
+        return;
     };
-    if now < at {
-        return false;
+    let is_over = |stage: &&Value| stage["at"].as_i64().is_some_and(|at| at <= now);
+    let over: Vec<_> = stages.iter().take_while(is_over).cloned().collect();
+    let left: Vec<_> = stages.iter().skip(over.len()).cloned().collect();
+    let Some(last) = over.last() else {
+        return;
+    };
+    resource["state"] = last["to"].clone();
+    if !left.is_empty() {
+        resource[HIDDEN] = json!(left);
+        return;
     }
-    resource["state"] = resource[HIDDEN]["to"].take();
-    resource["transitioning"] = json!("no");
-    if resource["state"] == "removed" {
+    let state = resource["state"].as_str().unwrap_or_default().to_owned();
+    resource["transitioning"] = json!(if state == "error" { "error" } else { "no" });
+    if state == "removed" {
         resource["removed"] = json!(crate::world::time(now));
     }
-    if !resource["scale"].is_null() && resource["state"] == "active" {
+    if state == "active" && !resource["scale"].is_null() {
         resource["currentScale"] = resource["scale"].clone();
     }
     if let Some(fields) = resource.as_object_mut() {
         fields.remove(HIDDEN);
     }
-    true
 }

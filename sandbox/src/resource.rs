@@ -9,10 +9,18 @@ pub(crate) enum Kind {
     Host,
     Stack,
     GenericObject,
+    /// Only ever created: what it does, it does to a host.
+    ExternalHostEvent,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Service, Self::Host, Self::Stack, Self::GenericObject];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Service,
+        Self::Host,
+        Self::Stack,
+        Self::GenericObject,
+        Self::ExternalHostEvent,
+    ];
 
     /// The kind's name in addresses.
     pub(crate) fn plural(self) -> &'static str {
@@ -21,6 +29,7 @@ impl Kind {
             Self::Host => "hosts",
             Self::Stack => "stacks",
             Self::GenericObject => "genericObjects",
+            Self::ExternalHostEvent => "externalHostEvents",
         }
     }
 
@@ -38,6 +47,7 @@ impl Kind {
             Self::Host => "1h",
             Self::Stack => "1st",
             Self::GenericObject => "1go",
+            Self::ExternalHostEvent => "1ehe",
         }
     }
 
@@ -48,6 +58,7 @@ impl Kind {
             Self::Host => "host",
             Self::Stack => "stack",
             Self::GenericObject => "genericObject",
+            Self::ExternalHostEvent => "externalHostEvent",
         }
     }
 
@@ -65,6 +76,7 @@ impl Kind {
             Self::Host => &["name", "description", "labels"],
             Self::Stack => &["name", "description"],
             Self::GenericObject => &["resourceData"],
+            Self::ExternalHostEvent => &[],
         }
     }
 }

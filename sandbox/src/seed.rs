@@ -68,6 +68,64 @@ pub(crate) fn resources(now: i64) -> Vec<(Kind, Value)> {
             "1st1",
             json!({"launchConfig": {"imageUuid": "docker:rancher/none"}}),
         ),
+        service(
+            "1s14",
+            "shop",
+            "1st1",
+            json!({
+                "scale": 2, "currentScale": 2,
+                "launchConfig": {"labels": {"release": "shop"}, "environment": {"MODE": "production"}},
+                "secondaryLaunchConfigs": [{
+                    "name": "shop-log", "imageUuid": "docker:example/log:1", "labels": {"app": "log"},
+                }],
+            }),
+        ),
+        hook(
+            now,
+            "1go1",
+            "scale-api",
+            "OLDk3yOfAScaleServiceHook000000000000001",
+            json!({
+                "driver": "scaleService",
+                "config": {"serviceId": "1s6", "amount": 1, "action": "up", "min": 1, "max": 5, "type": "scaleService"},
+            }),
+        ),
+        hook(
+            now,
+            "1go2",
+            "more-hosts",
+            "OLDk3yOfAScaleHostHook000000000000000002",
+            json!({
+                "driver": "scaleHost",
+                "config": {
+                    "hostSelector": {"role": "web"}, "amount": 1, "action": "up", "min": 1, "max": 6,
+                    "deleteOption": "leastRecent", "type": "scaleHost",
+                },
+            }),
+        ),
+        hook(
+            now,
+            "1go3",
+            "upgrade-shop",
+            "OLDk3yOfAServiceUpgradeHook0000000000003",
+            json!({
+                "driver": "serviceUpgrade",
+                "config": {
+                    "serviceSelector": {"release": "shop"}, "tag": "latest", "batchSize": 1, "intervalMillis": 2,
+                    "startFirst": false, "payloadFormat": "dockerhub", "type": "serviceUpgrade",
+                },
+            }),
+        ),
+        hook(
+            now,
+            "1go4",
+            "scale-gone",
+            "OLDk3yOfAHookOfAServiceThatIsGone0000004",
+            json!({
+                "driver": "scaleService",
+                "config": {"serviceId": "1s99", "amount": 1, "action": "up", "min": 1, "max": 5, "type": "scaleService"},
+            }),
+        ),
         host("1h1", "web01", Some("digitalocean"), 3_000),
         host("1h2", "web02", Some("digitalocean"), 2_000),
         host("1h3", "web03", Some("digitalocean"), 1_000),
@@ -97,6 +155,19 @@ fn host(created: i64, id: &str, name: &str, driver: Option<&str>) -> Value {
         "digitaloceanConfig": driver.map(|_| json!({"region": "fra1", "size": "1gb"})),
         "labels": {"role": "web"}, "created": time(created), "createdTS": created, "removed": null,
     })
+}
+
+/// A receiver hook as Rancher's own service for webhooks kept it. Its interval was meant in seconds.
+fn hook(now: i64, id: &str, name: &str, key: &str, mut data: Value) -> (Kind, Value) {
+    data["url"] = json!(format!(
+        "https://rancher.example.org/v1-webhooks/endpoint?key={key}&projectId={PROJECT}"
+    ));
+    let object = json!({
+        "id": id, "type": "genericObject", "name": name, "key": key, "kind": "webhookReceiver",
+        "accountId": PROJECT, "state": "active", "transitioning": "no", "created": time(now), "createdTS": now,
+        "removed": null, "resourceData": data,
+    });
+    (Kind::GenericObject, object)
 }
 
 fn stack(now: i64, id: &str, name: &str) -> Value {

@@ -21,11 +21,39 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// A copy of the registry.
 pub struct Directory {
-    receivers: RwLock<HashMap<ReceiverId, Arc<Receiver>>>,
+    receivers: RwLock<Receivers>,
     /// Up to where the registry's changes are in the copy; `None` until it is complete.
     revision: watch::Sender<Option<Revision>>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The receivers, by what they are looked up by.
+#[derive(Default)]
+struct Receivers {
+    by_id: HashMap<ReceiverId, Arc<Receiver>>,
+    by_imported_key: HashMap<(ProjectId, String), ReceiverId>,
+}
+
+impl Receivers {
+    fn insert(&mut self, receiver: Receiver) {
+        self.remove(receiver.id);
+        if let Some(key) = key_of(&receiver) {
+            self.by_imported_key.insert(key, receiver.id);
+        }
+        self.by_id.insert(receiver.id, Arc::new(receiver));
+    }
+
+    fn remove(&mut self, id: ReceiverId) {
+        if let Some(key) = self.by_id.remove(&id).as_deref().and_then(key_of) {
+            self.by_imported_key.remove(&key);
+        }
+    }
+}
+
+fn key_of(receiver: &Receiver) -> Option<(ProjectId, String)> {
+    let key = receiver.keys.imported.as_ref()?;
+    Some((receiver.project.clone(), key.sha256.clone()))
 }
 
 impl Directory {
@@ -52,7 +80,18 @@ impl Directory {
             .receivers
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        receivers.get(&id).cloned()
+        receivers.by_id.get(&id).cloned()
+    }
+
+    /// The receiver of `project` that brought along the key with this SHA-256.
+    pub fn with_imported_key(&self, project: &ProjectId, sha256: &str) -> Option<Arc<Receiver>> {
+        let receivers = self
+            .receivers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let key = (project.clone(), sha256.to_owned());
+        let id = receivers.by_imported_key.get(&key)?;
+        receivers.by_id.get(id).cloned()
     }
 
     /// The receivers of `project`, by name.
@@ -62,6 +101,7 @@ impl Directory {
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         let mut list: Vec<_> = receivers
+            .by_id
             .values()
             .filter(|receiver| receiver.project == *project)
             .cloned()
@@ -121,14 +161,14 @@ impl Directory {
         readiness: &Readiness,
     ) {
         // What was deleted while nobody watched is missing here, and goes when the copy is replaced.
-        let mut fresh = Some(HashMap::new());
+        let mut fresh = Some(Receivers::default());
         while let Some(change) = changes.next().await {
             match (change, &mut fresh) {
                 (Change::Stored { receiver, .. }, Some(fresh)) => {
-                    fresh.insert(receiver.id, Arc::new(receiver));
+                    fresh.insert(receiver);
                 }
                 (Change::Deleted { id, .. }, Some(fresh)) => {
-                    fresh.remove(&id);
+                    fresh.remove(id);
                 }
                 (Change::Complete { revision }, _) => {
                     if let Some(fresh) = fresh.take() {
@@ -137,22 +177,16 @@ impl Directory {
                     }
                 }
                 (Change::Stored { receiver, revision }, None) => {
-                    self.change(revision, |receivers| {
-                        receivers.insert(receiver.id, Arc::new(receiver));
-                    });
+                    self.change(revision, |receivers| receivers.insert(receiver));
                 }
                 (Change::Deleted { id, revision }, None) => self.change(revision, |receivers| {
-                    receivers.remove(&id);
+                    receivers.remove(id);
                 }),
             }
         }
     }
 
-    fn change(
-        &self,
-        revision: Revision,
-        change: impl FnOnce(&mut HashMap<ReceiverId, Arc<Receiver>>),
-    ) {
+    fn change(&self, revision: Revision, change: impl FnOnce(&mut Receivers)) {
         change(
             &mut self
                 .receivers

@@ -10,4 +10,5 @@ pub mod embedded;
 pub mod hook_key;
 pub mod ports;
 pub mod receiver_json;
+pub mod registry_notice;
 pub mod telemetry;

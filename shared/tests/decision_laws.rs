@@ -12,18 +12,22 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
-use stormhook_shared::decide::{Seen, ServiceSeen, Waiting, fold};
+use stormhook_shared::decide::{HostSeen, HostsSeen, Seen, ServiceSeen, Waiting, fold};
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{ProjectId, ReceiverId, Revision, Sequence, TriggerId};
+use stormhook_shared::domain::kind::{
+    DeleteOption, Driver, Kind, ScaleHost, ScaleService, Scaling,
+};
 use stormhook_shared::domain::ledger::{
     Action, Entry, Group, GroupState, OpenPlan, Performance, Plan, Record,
 };
 use stormhook_shared::domain::outcome::{Code, Outcome, Status};
 use stormhook_shared::domain::receiver::{
-    Activity, Condition, Dedupe, Driver, KeyVersions, Kind, OnLimit, OnRepeat, OnResolved, Options,
-    Receiver, ScaleService, Test,
+    Activity, Condition, Dedupe, KeyVersions, OnLimit, OnRepeat, OnResolved, Options, Receiver,
+    Test,
 };
 use stormhook_shared::domain::scaling::{Amount, Bounds, Direction};
+use stormhook_shared::domain::selector::Selector;
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::{Logged, Source, Trigger};
 
@@ -33,6 +37,7 @@ fn project() -> ProjectId {
     "1a5".parse().unwrap()
 }
 
+/// A receiver of a service or of a group of hosts; which one, [`story`] says for all of them.
 fn receiver() -> impl Strategy<Value = Receiver> {
     let scaling = (any::<bool>(), 1_u32..6, 1_u32..12, 1_u32..12);
     let options = (
@@ -53,19 +58,26 @@ fn receiver() -> impl Strategy<Value = Receiver> {
                 id: ReceiverId::from_bytes([0; 12]),
                 project: project(),
                 name: "scale-web".to_owned(),
-                kind: Kind::ScaleService(ScaleService {
-                    service_id: "1s5".to_owned(),
-                    action: if is_up {
-                        Direction::Up
-                    } else {
-                        Direction::Down
+                kind: Kind::ScaleHost(ScaleHost {
+                    host_selector: Selector::parse("role=web").unwrap(),
+                    scaling: Scaling {
+                        action: if is_up {
+                            Direction::Up
+                        } else {
+                            Direction::Down
+                        },
+                        amount: Amount::try_from(amount).unwrap(),
+                        bounds: Bounds::new(
+                            Amount::try_from(min).unwrap(),
+                            Amount::try_from(min + more).unwrap(),
+                        )
+                        .unwrap(),
                     },
-                    amount: Amount::try_from(amount).unwrap(),
-                    bounds: Bounds::new(
-                        Amount::try_from(min).unwrap(),
-                        Amount::try_from(min + more).unwrap(),
-                    )
-                    .unwrap(),
+                    delete_option: if amount % 2 == 0 {
+                        DeleteOption::MostRecent
+                    } else {
+                        DeleteOption::LeastRecent
+                    },
                 }),
                 options: Options {
                     cooldown: Duration::from_secs(own / 2),
@@ -91,7 +103,7 @@ fn receiver() -> impl Strategy<Value = Receiver> {
                     } else {
                         Vec::new()
                     },
-                    ..Options::default()
+                    ..Options::default_for(Driver::ScaleHost)
                 },
                 activity: if is_active {
                     Activity::Active
@@ -131,17 +143,27 @@ struct Story {
     waiting: Vec<Waiting>,
 }
 
-fn story(receivers: Vec<Receiver>, calls: &[(u8, u8)]) -> Story {
+fn story(driver: Driver, receivers: Vec<Receiver>, calls: &[(u8, u8)]) -> Story {
     let receivers: Vec<_> = receivers
         .into_iter()
         .zip(1_u8..)
         .map(|(receiver, number)| {
             Arc::new(Receiver {
                 id: ReceiverId::from_bytes([number; 12]),
+                kind: match &receiver.kind {
+                    Kind::ScaleHost(config) if driver == Driver::ScaleService => {
+                        Kind::ScaleService(ScaleService {
+                            service_id: "1s5".to_owned(),
+                            scaling: config.scaling,
+                        })
+                    }
+                    kind => kind.clone(),
+                },
                 ..receiver
             })
         })
         .collect();
+    let group = receivers[0].group();
     let waiting = calls
         .iter()
         .zip(1_u64..)
@@ -153,9 +175,9 @@ fn story(receivers: Vec<Receiver>, calls: &[(u8, u8)]) -> Story {
                     id: TriggerId::of_undecodable(Sequence(sequence)),
                     receiver_id: ReceiverId::from_bytes([called + 1; 12]),
                     receiver_name: "scale-web".to_owned(),
-                    driver: Driver::ScaleService,
+                    driver,
                     project: project(),
-                    group: GroupKey::service(&project(), "1s5"),
+                    group: group.clone(),
                     accepted_at: Timestamp::from_millis(NOW),
                     source: Source {
                         address: None,
@@ -164,6 +186,9 @@ fn story(receivers: Vec<Receiver>, calls: &[(u8, u8)]) -> Story {
                     idempotency_key: None,
                     replay_of: None,
                     parent_id: None,
+                    parent_sequence: None,
+                    notice: None,
+                    query: None,
                     registry_revision: Revision(0),
                     content_type: None,
                     body: body(*kind),
@@ -175,70 +200,157 @@ fn story(receivers: Vec<Receiver>, calls: &[(u8, u8)]) -> Story {
     Story { receivers, waiting }
 }
 
-fn service(scale: u32) -> Seen {
-    Seen::Service(ServiceSeen {
-        id: "1s5".to_owned(),
-        name: "web".to_owned(),
-        scale,
-        version: None,
-    })
+/// What a group acts upon.
+#[derive(Debug, Clone, PartialEq)]
+enum Platform {
+    Service(u32),
+    Hosts { hosts: Vec<HostSeen>, created: i64 },
+}
+
+impl Platform {
+    fn new(driver: Driver, size: u32) -> Self {
+        if driver == Driver::ScaleService {
+            return Self::Service(size);
+        }
+        let mut platform = Self::Hosts {
+            hosts: Vec::new(),
+            created: 0,
+        };
+        for number in 1..=size {
+            platform.create(format!("web{number:02}"), number % 5 != 0, number % 4 != 0);
+        }
+        platform
+    }
+
+    fn create(&mut self, name: String, is_working: bool, is_cloneable: bool) {
+        let Self::Hosts { hosts, created } = self else {
+            panic!("hosts are created in groups of hosts");
+        };
+        *created += 1;
+        hosts.push(HostSeen {
+            id: format!("1h{created}"),
+            name,
+            created_at: Timestamp::from_millis(*created),
+            is_working,
+            is_cloneable,
+        });
+    }
+
+    fn seen(&self) -> Seen {
+        match self {
+            Self::Service(scale) => Seen::Service(ServiceSeen {
+                id: "1s5".to_owned(),
+                name: "web".to_owned(),
+                scale: *scale,
+                version: None,
+                unscalable: None,
+                containers: Vec::new(),
+            }),
+            Self::Hosts { hosts, .. } => Seen::Hosts(HostsSeen {
+                hosts: hosts.clone(),
+                names_in_use: hosts.iter().map(|host| host.name.clone()).collect(),
+            }),
+        }
+    }
+
+    fn size(&self) -> u32 {
+        match self {
+            Self::Service(scale) => *scale,
+            Self::Hosts { hosts, .. } => u32::try_from(hosts.len()).unwrap(),
+        }
+    }
+
+    fn perform(&mut self, action: &Action) {
+        let (Action::ScaleService { from, to, .. } | Action::ScaleHosts { from, to, .. }) = action
+        else {
+            panic!("{action} does not belong here");
+        };
+        assert_eq!(*from, self.size());
+        match (action, &mut *self) {
+            (Action::ScaleHosts { create, remove, .. }, Self::Hosts { hosts, .. }) => {
+                for new in create {
+                    assert!(
+                        hosts.iter().all(|host| host.name != new.name),
+                        "{}",
+                        new.name
+                    );
+                    assert!(
+                        hosts
+                            .iter()
+                            .any(|host| host.id == new.base && host.is_cloneable)
+                    );
+                }
+                let before = hosts.len();
+                hosts.retain(|host| remove.iter().all(|gone| gone.id != host.id));
+                assert_eq!(before - hosts.len(), remove.len(), "each goes once");
+                for new in create {
+                    self.create(new.name.clone(), true, true);
+                }
+            }
+            (_, Self::Service(scale)) => *scale = *to,
+            _ => panic!("{action} does not belong here"),
+        }
+        assert_eq!(*to, self.size());
+    }
 }
 
 /// A group, its platform and its ledger.
 struct World {
     group: Group,
-    scale: u32,
+    platform: Platform,
     ledger: Vec<Entry>,
     outcomes: Vec<Outcome>,
     actions: usize,
 }
 
 impl World {
-    fn new(scale: u32) -> Self {
+    fn new(platform: Platform) -> Self {
         Self {
             group: Group::default(),
-            scale,
+            platform,
             ledger: Vec::new(),
             outcomes: Vec::new(),
             actions: 0,
         }
     }
 
-    /// Decides `batch`; its action, if there is one, fails with `failure` or is done.
-    fn settle(&mut self, batch: &[Waiting], failure: Option<Code>) {
-        let now = Timestamp::from_millis(NOW);
-        let decided = fold(&self.group.state, Some(&service(self.scale)), batch, now);
-        assert_eq!(decided.drafts.len(), batch.len());
-        let Some(action) = decided.action else {
-            let outcomes = decided.drafts;
-            self.outcomes
-                .extend(outcomes.iter().map(|draft| draft.settle(0, now)));
-            return self.append(Entry::Settled { outcomes, at: now });
-        };
-        let plan = Plan {
-            action,
-            drafts: decided.drafts,
-            decided_at: now,
-            deadline: now,
-            drift: decided.drift,
-        };
-        self.append(Entry::Planned(plan));
-        let OpenPlan { revision, plan } = self.group.open_plan.clone().unwrap();
-        let performance = match failure {
-            Some(code) => Performance::failed(code, "no".to_owned(), 1, now),
-            None => {
-                let Action::ScaleService { from, to, .. } = &plan.action;
-                assert_eq!(*from, self.scale);
-                self.scale = *to;
-                Performance::done(1, now)
-            }
-        };
-        self.actions += 1;
-        self.outcomes.extend(plan.outcomes(&performance));
-        self.append(Entry::Performed {
-            plan: revision,
-            performance,
-        });
+    /// Decides `batch`; its actions, if there are any, fail with `failure` or are done.
+    fn settle(&mut self, mut batch: &[Waiting], failure: Option<Code>) {
+        while !batch.is_empty() {
+            let now = Timestamp::from_millis(NOW);
+            let decided = fold(&self.group.state, Some(&self.platform.seen()), batch, now);
+            assert!(!decided.drafts.is_empty(), "each step settles something");
+            batch = &batch[decided.drafts.len()..];
+            let Some(action) = decided.action else {
+                let outcomes = decided.drafts;
+                self.outcomes
+                    .extend(outcomes.iter().map(|draft| draft.settle(0, now)));
+                self.append(Entry::Settled { outcomes, at: now });
+                continue;
+            };
+            let plan = Plan {
+                action,
+                drafts: decided.drafts,
+                decided_at: now,
+                deadline: now,
+                drift: decided.drift,
+            };
+            self.append(Entry::Planned(plan));
+            let OpenPlan { revision, plan } = self.group.open_plan.clone().unwrap();
+            let performance = match failure {
+                Some(code) => Performance::failed(code, "no".to_owned(), 1, now),
+                None => {
+                    self.platform.perform(&plan.action);
+                    Performance::done(1, now)
+                }
+            };
+            self.actions += 1;
+            self.outcomes.extend(plan.outcomes(&performance));
+            self.append(Entry::Performed {
+                plan: revision,
+                performance,
+            });
+        }
     }
 
     fn append(&mut self, entry: Entry) {
@@ -255,8 +367,8 @@ impl World {
     }
 }
 
-fn in_batches(story: &Story, start: u32, cuts: &[usize]) -> World {
-    let mut world = World::new(start);
+fn in_batches(story: &Story, start: &Platform, cuts: &[usize]) -> World {
+    let mut world = World::new(start.clone());
     let mut rest = &story.waiting[..];
     let mut cuts = cuts.iter().cycle();
     while !rest.is_empty() {
@@ -268,61 +380,75 @@ fn in_batches(story: &Story, start: u32, cuts: &[usize]) -> World {
     world
 }
 
+fn driver() -> impl Strategy<Value = Driver> {
+    prop_oneof![Just(Driver::ScaleService), Just(Driver::ScaleHost)]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn a_batch_is_decided_as_its_triggers_one_by_one(
+        driver in driver(),
         receivers in prop::collection::vec(receiver(), 1..4),
         calls in calls(),
         start in 0_u32..25,
         cuts in prop::collection::vec(1_usize..40, 1..5),
     ) {
-        let story = story(receivers, &calls);
-        let one_by_one = in_batches(&story, start, &[1]);
-        let batched = in_batches(&story, start, &cuts);
+        let story = story(driver, receivers, &calls);
+        let start = Platform::new(driver, start);
+        let one_by_one = in_batches(&story, &start, &[1]);
+        let batched = in_batches(&story, &start, &cuts);
         prop_assert_eq!(one_by_one.verdicts(), batched.verdicts());
-        prop_assert_eq!(one_by_one.scale, batched.scale);
+        prop_assert_eq!(names(&one_by_one.platform), names(&batched.platform));
+        prop_assert_eq!(one_by_one.platform.size(), batched.platform.size());
         prop_assert_eq!(&one_by_one.group.state, &batched.group.state);
         prop_assert!(batched.actions <= one_by_one.actions);
     }
 
     #[test]
     fn every_trigger_gets_one_verdict_and_no_action_leaves_its_receivers_bounds(
+        driver in driver(),
         receivers in prop::collection::vec(receiver(), 1..4),
         calls in calls(),
         start in 0_u32..25,
         cuts in prop::collection::vec(1_usize..40, 1..5),
     ) {
-        let story = story(receivers, &calls);
-        let world = in_batches(&story, start, &cuts);
+        let story = story(driver, receivers, &calls);
+        let world = in_batches(&story, &Platform::new(driver, start), &cuts);
         let sequences: Vec<_> = world.outcomes.iter().map(|outcome| outcome.trigger.sequence.0).collect();
         prop_assert_eq!(sequences, (1..=calls.len() as u64).collect::<Vec<_>>());
         for outcome in &world.outcomes {
-            if outcome.verdict.code != Code::Scaled {
+            if outcome.verdict.code.status() != Status::Succeeded {
                 continue;
             }
             let called = outcome.trigger.receiver.as_ref().unwrap().id;
             let receiver = story.receivers.iter().find(|receiver| receiver.id == called).unwrap();
-            let Kind::ScaleService(config) = &receiver.kind;
+            let (Kind::ScaleService(ScaleService { scaling, .. })
+            | Kind::ScaleHost(ScaleHost { scaling, .. })) = &receiver.kind
+            else {
+                panic!("only scaling kinds are here");
+            };
             let (from, to) = (outcome.verdict.from.unwrap(), outcome.verdict.to.unwrap());
             if to > from {
-                prop_assert!(to <= config.bounds.max());
+                prop_assert!(to <= scaling.bounds.max());
             } else {
-                prop_assert!(to >= config.bounds.min());
+                prop_assert!(to >= scaling.bounds.min());
             }
-            prop_assert!(from.abs_diff(to) <= config.amount.get());
+            prop_assert!(from.abs_diff(to) <= scaling.amount.get());
         }
     }
 
     #[test]
     fn the_ledger_alone_tells_the_state(
+        driver in driver(),
         receivers in prop::collection::vec(receiver(), 1..4),
         calls in calls(),
         start in 0_u32..25,
         cuts in prop::collection::vec(1_usize..40, 1..5),
     ) {
-        let world = in_batches(&story(receivers, &calls), start, &cuts);
+        let story = story(driver, receivers, &calls);
+        let world = in_batches(&story, &Platform::new(driver, start), &cuts);
         let mut replayed = Group::default();
         for (entry, revision) in world.ledger.iter().zip(1..) {
             let state = replayed.state_after(entry);
@@ -342,16 +468,17 @@ proptest! {
         calls in calls(),
         start in 0_u32..25,
     ) {
-        let story = story(receivers, &calls);
-        let mut failed = World::new(start);
+        let story = story(Driver::ScaleService, receivers, &calls);
+        let start = Platform::Service(start);
+        let mut failed = World::new(start.clone());
         failed.settle(&story.waiting, Some(Code::PlatformRefused));
-        let mut done = World::new(start);
+        let mut done = World::new(start.clone());
         done.settle(&story.waiting, None);
         prop_assert_eq!(failed.outcomes.len(), calls.len());
         if failed.actions == 0 {
             return Ok(());
         }
-        prop_assert_eq!(failed.scale, start);
+        prop_assert_eq!(&failed.platform, &start);
         let state = GroupState { settled: failed.group.state.settled, ..GroupState::default() };
         prop_assert_eq!(&failed.group.state, &state, "nothing was performed");
         for (failed, done) in failed.outcomes.iter().zip(&done.outcomes) {
@@ -364,16 +491,28 @@ proptest! {
 
     #[test]
     fn without_the_platform_a_beginning_of_the_batch_is_decided_the_same(
+        driver in driver(),
         receivers in prop::collection::vec(receiver(), 1..4),
         calls in calls(),
         start in 0_u32..25,
     ) {
-        let story = story(receivers, &calls);
+        let story = story(driver, receivers, &calls);
         let now = Timestamp::from_millis(NOW);
         let state = GroupState::default();
         let unaided = fold(&state, None, &story.waiting, now);
-        let aided = fold(&state, Some(&service(start)), &story.waiting, now);
+        let aided = fold(&state, Some(&Platform::new(driver, start).seen()), &story.waiting, now);
         prop_assert_eq!(unaided.action, None);
         prop_assert_eq!(&unaided.drafts[..], &aided.drafts[..unaided.drafts.len()]);
+    }
+}
+
+fn names(platform: &Platform) -> Vec<&str> {
+    match platform {
+        Platform::Service(_) => Vec::new(),
+        Platform::Hosts { hosts, .. } => {
+            let mut names: Vec<_> = hosts.iter().map(|host| host.name.as_str()).collect();
+            names.sort_unstable();
+            names
+        }
     }
 }

@@ -170,7 +170,7 @@ async fn targets_probes_and_metrics_answer() {
         .collect();
     assert_eq!(
         names,
-        ["web", "api", "worker", "lb"],
+        ["web", "api", "worker", "lb", "shop"],
         "only those that can be scaled"
     );
     let (_, version) = up.api(Method::GET, "", None).await;

@@ -13,5 +13,8 @@ mod command_line;
 mod damaged_log;
 mod documents;
 mod first_steps;
+mod forwarded_requests;
+mod host_groups;
 mod platform_down;
 mod process_killed;
+mod service_upgrades;

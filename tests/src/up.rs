@@ -136,6 +136,25 @@ impl Up {
         self.child.kill().await.expect("it can be killed");
     }
 
+    /// Kills it as soon as its practice platform has recorded this many changing calls, and starts it again on the
+    /// same `folder`.
+    ///
+    /// # Panics
+    /// When there are not as many calls within a minute, or it does not start again.
+    pub async fn killed_after(self, calls: usize, folder: &Path) -> Self {
+        wait::until("changing calls", || async {
+            let made = self.calls().await.len();
+            if made >= calls {
+                Ok(())
+            } else {
+                Err(format!("{made} of {calls}"))
+            }
+        })
+        .await;
+        self.kill().await;
+        Self::start(folder).await
+    }
+
     /// Asks it to stop, and waits until it has.
     ///
     /// # Panics
@@ -209,9 +228,62 @@ impl Up {
         if let (Some(body), Value::Object(options)) = (body.as_object_mut(), options) {
             body.extend(options);
         }
-        let (status, receiver) = self.api(Method::POST, "receivers", Some(&body)).await;
-        assert_eq!(status, StatusCode::OK, "{receiver}");
-        Hook::of(&receiver)
+        self.create(&body).await
+    }
+
+    /// Creates a receiver and returns its trigger URL without the address.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn create(&self, receiver: &Value) -> Hook {
+        let (status, created) = self.api(Method::POST, "receivers", Some(receiver)).await;
+        assert_eq!(status, StatusCode::OK, "{created}");
+        Hook::of(&created)
+    }
+
+    /// Creates a scaleHost receiver for the hosts with the label role=web, with further fields of its configuration.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn scaling_hosts(&self, name: &str, action: &str, config: Value) -> Hook {
+        let mut receiver = json!({
+            "name": name, "driver": "scaleHost",
+            "scaleHostConfig": {"hostSelector": {"role": "web"}, "action": action, "amount": 1, "min": 1, "max": 20},
+        });
+        if let Value::Object(config) = config {
+            for (field, value) in config {
+                receiver["scaleHostConfig"][field] = value;
+            }
+        }
+        self.create(&receiver).await
+    }
+
+    /// Creates a serviceUpgrade receiver for the tag v2 that does not wait for pushes to settle, with further fields of
+    /// its configuration.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn upgrading(&self, name: &str, labels: Value, config: Value) -> Hook {
+        let mut receiver = json!({
+            "name": name, "driver": "serviceUpgrade",
+            "serviceUpgradeConfig": {"serviceSelector": labels, "tag": "v2", "settleSeconds": 0},
+        });
+        if let Value::Object(config) = config {
+            for (field, value) in config {
+                receiver["serviceUpgradeConfig"][field] = value;
+            }
+        }
+        self.create(&receiver).await
+    }
+
+    /// Fires `hook` and returns its trigger with the outcome.
+    ///
+    /// # Panics
+    /// When it has none within a minute.
+    pub async fn outcome(&self, hook: &Hook, body: &str) -> Value {
+        let (status, trigger) = self.post(hook, body, &[("prefer", "wait=60")]).await;
+        assert_eq!(status, StatusCode::OK, "{trigger}");
+        trigger
     }
 
     /// Fires `hook`.
@@ -289,6 +361,66 @@ impl Up {
         let url = format!("{}/v2-beta/services/{service}", self.sandbox);
         let (_, service) = read(self.http.get(url)).await;
         service["scale"].as_u64().expect("a service has a scale")
+    }
+
+    /// Calls the practice platform's Cattle API.
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub async fn cattle(&self, method: Method, path: &str, body: &Value) -> Value {
+        let url = format!("{}/v2-beta/{path}", self.sandbox);
+        let mut request = self.http.request(method.clone(), url);
+        if method != Method::GET {
+            request = request.json(body);
+        }
+        let (status, answer) = read(request).await;
+        assert!(status.is_success(), "{path}: {answer}");
+        answer
+    }
+
+    /// All things of a kind (`services`, `hosts`) on the practice platform, also those that were removed.
+    ///
+    /// # Panics
+    /// When it does not tell.
+    pub async fn everything(&self, kind: &str) -> Vec<Value> {
+        let url = format!("{}/sandbox/{kind}", self.sandbox);
+        let (_, all) = read(self.http.get(url)).await;
+        all["data"].as_array().cloned().expect("they are a list")
+    }
+
+    /// The names of the hosts that are there, in order, each with its state unless that is active.
+    ///
+    /// # Panics
+    /// When the practice platform does not tell.
+    pub async fn hosts(&self) -> Vec<String> {
+        let mut hosts: Vec<_> = self
+            .everything("hosts")
+            .await
+            .iter()
+            .filter(|host| host["removed"].is_null())
+            .map(|host| {
+                let (name, state) = (host["name"].as_str(), host["state"].as_str());
+                match (name.unwrap_or_default(), state.unwrap_or_default()) {
+                    (name, "active") => name.to_owned(),
+                    (name, state) => format!("{name} ({state})"),
+                }
+            })
+            .collect();
+        hosts.sort();
+        hosts
+    }
+
+    /// Adds services on the practice platform, and returns their ids.
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub async fn add_services(&self, new: &Value) -> Vec<String> {
+        let url = format!("{}/sandbox/services", self.sandbox);
+        let (status, answer) = read(self.http.post(url).json(new)).await;
+        assert!(status.is_success(), "{answer}");
+        let created = answer["data"].as_array().expect("they are a list");
+        let id = |service: &Value| service["id"].as_str().unwrap_or_default().to_owned();
+        created.iter().map(id).collect()
     }
 
     /// Changes something on the practice platform's admin side.

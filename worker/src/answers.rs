@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use stormhook_shared::domain::ids::{ProjectId, Sequence, TriggerId};
-use stormhook_shared::domain::receiver::Kind;
+use stormhook_shared::domain::kind::Kind;
+use stormhook_shared::domain::ledger::Action;
 use stormhook_shared::ports::Unavailable;
 use stormhook_shared::ports::platform::TargetKind;
 use stormhook_shared::ports::questions::{
@@ -23,7 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(8);
 #[derive(Clone)]
 pub(crate) struct Answers {
     pub(crate) context: Arc<Context>,
-    pub(crate) log: Arc<OutcomeLog>,
 }
 
 /// Why there is no answer now.
@@ -80,8 +80,8 @@ impl Answers {
     }
 
     async fn page(&self, query: HistoryQuery) -> Result<Answer, Unanswered> {
-        self.log.level(PATIENCE).await?;
-        let log = Arc::clone(&self.log);
+        self.context.log.level(PATIENCE).await?;
+        let log = Arc::clone(&self.context.log);
         let is_settled = move |sequences: Vec<Sequence>| {
             let log = Arc::clone(&log);
             async move { settled_of(&log, sequences).await }.boxed()
@@ -91,6 +91,7 @@ impl Answers {
             outcome_log::maybe_waiting(&self.context.backbone, &query, &is_settled).await?;
         let limit = query.limit;
         let settled = self
+            .context
             .log
             .read(move |store| outcome_log::settled(store, &query))
             .await?;
@@ -105,13 +106,14 @@ impl Answers {
         id: TriggerId,
         wait: Option<AwaitOutcome>,
     ) -> Result<Answer, Unanswered> {
-        self.log.level(PATIENCE).await?;
+        self.context.log.level(PATIENCE).await?;
         if let Some(wait) = wait {
-            self.log.settled(wait.sequence, wait.timeout).await;
+            self.context.log.settled(wait.sequence, wait.timeout).await;
         }
         let logged = self.context.backbone.triggers.find(id).await?;
         let newest = logged.as_ref().map(|logged| logged.sequence);
         let recorded = self
+            .context
             .log
             .read(move |store| {
                 let entry = match newest {
@@ -144,14 +146,49 @@ impl Answers {
         {
             return Ok(Answer::NoSuchTrigger);
         }
+        let plan = recorded.1.and_then(plan_of);
+        let children = self.children(plan.as_ref(), id).await?;
         Ok(Answer::Trigger(Box::new(TriggerDetail {
             item,
             body: logged.map(|logged| Body {
                 content_type: logged.trigger.content_type,
                 bytes: logged.trigger.body,
+                notice: logged.trigger.notice,
+                query: logged.trigger.query,
             }),
-            plan: recorded.1.and_then(plan_of),
+            plan,
+            children,
         })))
+    }
+
+    /// The triggers that `plan` handed out, if it did so for the trigger `parent`.
+    async fn children(
+        &self,
+        plan: Option<&PlanSummary>,
+        parent: TriggerId,
+    ) -> Result<Vec<HistoryItem>, Unanswered> {
+        let Some(Action::UpgradeServices { services, .. }) = plan.map(|plan| &plan.action) else {
+            return Ok(Vec::new());
+        };
+        let mut children = Vec::with_capacity(services.len());
+        for child in services {
+            let id = child.trigger;
+            let settled = self.context.log.read(move |store| store.settled_by_id(id));
+            let item = match settled.await? {
+                Some(LogEntry::Settled { group, outcome, .. }) => Some(HistoryItem {
+                    group,
+                    trigger: outcome.trigger.clone(),
+                    outcome: Some(outcome),
+                }),
+                _ => {
+                    let logged = self.context.backbone.triggers.find(id).await?;
+                    logged.as_ref().map(outcome_log::item)
+                }
+            };
+            // A plan settles the pushes that it superseded along with the one that it is for.
+            children.extend(item.filter(|item| item.trigger.parent_id == Some(parent)));
+        }
+        Ok(children)
     }
 }
 

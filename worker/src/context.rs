@@ -10,6 +10,7 @@ use stormhook_shared::ports::Backbone;
 use stormhook_shared::ports::platform::Platform;
 
 use crate::group::Budget;
+use crate::outcome_log::OutcomeLog;
 
 /// What all of a worker's parts share.
 pub(crate) struct Context {
@@ -19,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) directory: Arc<Directory>,
     /// The platform of each project.
     pub(crate) platforms: BTreeMap<ProjectId, Arc<dyn Platform>>,
+    /// The outcomes so far.
+    pub(crate) log: Arc<OutcomeLog>,
     /// How much may wait in memory.
     pub(crate) budget: Arc<Budget>,
 }

@@ -61,19 +61,18 @@ pub struct Worker {
 impl Worker {
     /// Starts to work on every partition that this process gets.
     pub async fn start(options: WorkerOptions) -> Result<Self, Unavailable> {
+        let log = Arc::new(OutcomeLog::new(options.outcome_log, options.readiness));
         let context = Arc::new(Context {
             backbone: options.backbone,
             directory: options.directory,
             platforms: options.platforms,
+            log: Arc::clone(&log),
             budget: Arc::new(Budget::new(WAITING_BYTES)),
         });
-        let log = Arc::new(OutcomeLog::new(options.outcome_log, options.readiness));
         let stop_working = CancellationToken::new();
         let stop_recording = CancellationToken::new();
         let recording = TaskTracker::new();
-        recording.spawn(
-            Arc::clone(&log).keep(Arc::clone(&context.backbone.ledger), stop_recording.clone()),
-        );
+        recording.spawn(log.keep(Arc::clone(&context.backbone.ledger), stop_recording.clone()));
         let working = TaskTracker::new();
         for partition in context.backbone.triggers.partitions().iter() {
             let Some(lease) = context.backbone.leases.acquire(partition).await? else {
@@ -84,7 +83,6 @@ impl Worker {
         }
         let answers = Answers {
             context: Arc::clone(&context),
-            log,
         };
         let serving = context.backbone.questions.serve(answers.answerer()).await?;
         Ok(Self {

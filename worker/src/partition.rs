@@ -273,6 +273,7 @@ fn undecodable(sequence: Sequence, at: Timestamp, reason: &str) -> Entry {
         idempotency_key: None,
         replay_of: None,
         parent_id: None,
+        parent_sequence: None,
         body_sha256: String::new(),
         body_bytes: 0,
     };

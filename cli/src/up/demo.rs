@@ -10,9 +10,8 @@ use stormhook_shared::configuration::{
 };
 use stormhook_shared::directory::Directory;
 use stormhook_shared::domain::ids::{ProjectId, ReceiverId, Revision};
-use stormhook_shared::domain::receiver::{
-    Activity, KeyVersions, Kind, Options, Receiver, ScaleService,
-};
+use stormhook_shared::domain::kind::{Driver, Kind, ScaleService, Scaling};
+use stormhook_shared::domain::receiver::{Activity, KeyVersions, Options, Receiver};
 use stormhook_shared::domain::scaling::{Amount, Bounds, Direction};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::Backbone;
@@ -72,11 +71,13 @@ pub async fn receiver(
         name: RECEIVER.to_owned(),
         kind: Kind::ScaleService(ScaleService {
             service_id: SERVICE.to_owned(),
-            action: Direction::Up,
-            amount: Amount::try_from(1)?,
-            bounds: Bounds::new(Amount::try_from(1)?, Amount::try_from(MOST_CONTAINERS)?)?,
+            scaling: Scaling {
+                action: Direction::Up,
+                amount: Amount::try_from(1)?,
+                bounds: Bounds::new(Amount::try_from(1)?, Amount::try_from(MOST_CONTAINERS)?)?,
+            },
         }),
-        options: Options::default(),
+        options: Options::default_for(Driver::ScaleService),
         activity: Activity::Active,
         keys: KeyVersions::FIRST,
         revision: 1,

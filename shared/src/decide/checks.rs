@@ -29,24 +29,25 @@ pub(super) enum Stop {
 }
 
 /// Passes `trigger` on to its kind's rules, or says why not.
-pub(super) fn pass(
+pub(super) fn pass<'a>(
     state: &GroupState,
     trigger: &Trigger,
-    receiver: Option<&Receiver>,
+    receiver: Option<&'a Receiver>,
     now: Timestamp,
-) -> Result<Wish, Stop> {
-    let wish = regardless(trigger, receiver, now).map_err(Stop::Regardless)?;
-    match receiver.and_then(|receiver| cooling(state, receiver, now)) {
+) -> Result<(&'a Receiver, Wish), Stop> {
+    let (receiver, wish) = regardless(trigger, receiver, now).map_err(Stop::Regardless)?;
+    match cooling(state, receiver, now) {
         Some(verdict) => Err(Stop::AfterAction(verdict)),
-        None => Ok(wish),
+        None => Ok((receiver, wish)),
     }
 }
 
-fn regardless(
+/// The receiver, if it is there and not disabled.
+pub(super) fn is_active<'a>(
     trigger: &Trigger,
-    receiver: Option<&Receiver>,
+    receiver: Option<&'a Receiver>,
     now: Timestamp,
-) -> Result<Wish, Verdict> {
+) -> Result<&'a Receiver, Verdict> {
     let Some(receiver) = receiver else {
         return Err(Verdict::new(
             Code::ReceiverDeleted,
@@ -59,11 +60,21 @@ fn regardless(
             format!("receiver {} is disabled", receiver.name),
         ));
     }
+    Ok(receiver)
+}
+
+/// What `trigger` asks of its kind, but for cooldowns.
+pub(super) fn regardless<'a>(
+    trigger: &Trigger,
+    receiver: Option<&'a Receiver>,
+    now: Timestamp,
+) -> Result<(&'a Receiver, Wish), Verdict> {
+    let receiver = is_active(trigger, receiver, now)?;
     if let Some(why) = filter::mismatch(&receiver.options.filter, &trigger.body) {
         return Err(Verdict::new(Code::Filtered, why));
     }
     let Some(notification) = Notification::in_trigger(trigger) else {
-        return Ok(Wish::AsConfigured);
+        return Ok((receiver, Wish::AsConfigured));
     };
     if notification.is_repeat && receiver.options.on_repeat == OnRepeat::Ignore {
         return Err(Verdict::new(
@@ -71,13 +82,14 @@ fn regardless(
             "Alertmanager repeated a notification, and the receiver ignores repeats",
         ));
     }
-    match (notification.is_resolved, receiver.options.on_resolved) {
-        (true, OnResolved::Skip) => Err(Verdict::new(
+    let is_end = notification.is_resolved && receiver.kind.driver().is_scaling();
+    match receiver.options.on_resolved {
+        OnResolved::Skip if is_end => Err(Verdict::new(
             Code::AlertResolved,
             "the alert is resolved; set onResolved to act on that",
         )),
-        (true, OnResolved::Reverse) => Ok(Wish::Reversed),
-        (true, OnResolved::Trigger) | (false, _) => Ok(Wish::AsConfigured),
+        OnResolved::Reverse if is_end => Ok((receiver, Wish::Reversed)),
+        _ => Ok((receiver, Wish::AsConfigured)),
     }
 }
 

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::checks::{self, Stop};
-use super::{Seen, ServiceSeen, scale_service};
+use super::Seen;
+use super::view::View;
 use crate::domain::ids::{ReceiverId, Revision, Sequence};
+use crate::domain::kind::Kind;
 use crate::domain::ledger::{Action, Draft, Drift, GroupState};
-use crate::domain::outcome::{Code, TriggerFacts, Verdict};
-use crate::domain::receiver::{Kind, Options, Receiver};
+use crate::domain::outcome::{TriggerFacts, Verdict};
+use crate::domain::receiver::Receiver;
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::{Logged, Trigger};
 
@@ -29,10 +30,12 @@ pub struct Waiting {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     /// One for each trigger, in their order; fewer if the next one needs what the platform reports, and that
-    /// was not given.
+    /// was not given, if it has to wait, or if it needs another action.
     pub drafts: Vec<Draft>,
     /// What has to be done for all of them, if anything.
     pub action: Option<Action>,
+    /// Until when the next trigger has to wait; more may come before then.
+    pub wait_until: Option<Timestamp>,
     /// What somebody else had changed since the group's last action.
     pub drift: Option<Drift>,
 }
@@ -52,7 +55,7 @@ impl Waiting {
         let deadline = self
             .receiver
             .as_ref()
-            .map_or(Options::DEFAULT_DEADLINE, |receiver| {
+            .map_or(Kind::default_deadline(self.trigger.driver), |receiver| {
                 receiver.options.deadline
             });
         let by_age = self.trigger.accepted_at.plus(deadline);
@@ -79,7 +82,17 @@ impl Waiting {
         self.trigger.registry_revision
     }
 
-    fn draft(&self, verdict: Verdict, supposes_action: bool) -> Draft {
+    /// The receiver that it is decided under.
+    pub(super) fn receiver(&self) -> Option<&Receiver> {
+        self.receiver.as_deref()
+    }
+
+    /// The trigger.
+    pub fn trigger(&self) -> &Trigger {
+        &self.trigger
+    }
+
+    pub(super) fn draft(&self, verdict: Verdict, supposes_action: bool) -> Draft {
         Draft {
             trigger: self.facts.clone(),
             receiver_revision: self.receiver.as_ref().map(|receiver| receiver.revision),
@@ -92,89 +105,29 @@ impl Waiting {
 /// Decides `batch` for a group in `state`, whose platform reports `seen`, at `now`. Without `seen`, it stops at
 /// the first trigger that needs it.
 pub fn fold(state: &GroupState, seen: Option<&Seen>, batch: &[Waiting], now: Timestamp) -> Batch {
-    let mut view = View {
-        state: state.clone(),
-        seen: seen.cloned(),
-        has_acted: false,
-    };
-    let drafts = batch
-        .iter()
-        .map_while(|waiting| view.decide(waiting, now))
-        .collect();
+    let mut view = View::new(state, seen);
+    let mut drafts = Vec::with_capacity(batch.len());
+    for (place, waiting) in batch.iter().enumerate() {
+        let later = batch.get(place + 1..).unwrap_or_default();
+        match view.decide(waiting, later, now) {
+            Some(draft) => drafts.push(draft),
+            None => break,
+        }
+    }
     Batch {
         drafts,
-        action: net_action(seen, view.seen.as_ref()),
+        action: view.action(),
+        wait_until: view.wait_until(),
         drift: seen.and_then(|seen| drift(state, seen)),
     }
 }
 
-/// The group and its target as the next trigger of the batch finds them.
-struct View {
-    state: GroupState,
-    seen: Option<Seen>,
-    has_acted: bool,
-}
-
-impl View {
-    fn decide(&mut self, waiting: &Waiting, now: Timestamp) -> Option<Draft> {
-        let receiver = waiting.receiver.as_deref();
-        let wish = match checks::pass(&self.state, &waiting.trigger, receiver, now) {
-            Ok(wish) => wish,
-            Err(Stop::Regardless(verdict)) => return Some(waiting.draft(verdict, false)),
-            Err(Stop::AfterAction(verdict)) => {
-                return Some(waiting.draft(verdict, self.has_acted));
-            }
-        };
-        let verdict = match (
-            self.seen.as_mut()?,
-            receiver.map(|receiver| (receiver, &receiver.kind)),
-        ) {
-            (Seen::Unreadable(verdict), _) => verdict.clone(),
-            (Seen::Gone { reason }, _) => Verdict::new(Code::ServiceRemoved, reason.clone()),
-            (Seen::Unsupported { reason }, _) => Verdict::new(Code::Unsupported, reason.clone()),
-            (Seen::Service(service), Some((receiver, Kind::ScaleService(config)))) => {
-                let verdict =
-                    scale_service::decide(config, receiver.options.on_limit, wish, service);
-                if let (Code::Scaled, Some(to)) = (verdict.code, verdict.to) {
-                    service.scale = to;
-                    self.has_acted = true;
-                    self.state.note_action(receiver.id, now, Some(to));
-                }
-                verdict
-            }
-            (Seen::Service(_), None) => return None,
-        };
-        Some(waiting.draft(verdict, self.has_acted))
-    }
-}
-
-fn net_action(before: Option<&Seen>, after: Option<&Seen>) -> Option<Action> {
-    match (before?, after?) {
-        (Seen::Service(before), Seen::Service(after)) if before.scale != after.scale => {
-            let ServiceSeen {
-                id,
-                name,
-                scale,
-                version,
-            } = before.clone();
-            Some(Action::ScaleService {
-                service_id: id,
-                name,
-                from: scale,
-                to: after.scale,
-                version,
-            })
-        }
-        _ => None,
-    }
-}
-
 fn drift(state: &GroupState, seen: &Seen) -> Option<Drift> {
-    match (state.scale, seen) {
-        (Some(left), Seen::Service(service)) if left != service.scale => Some(Drift {
-            left,
-            found: service.scale,
-        }),
-        _ => None,
-    }
+    let found = match seen {
+        Seen::Service(service) => service.scale,
+        Seen::Hosts(hosts) => u32::try_from(hosts.hosts.len()).unwrap_or(u32::MAX),
+        _ => return None,
+    };
+    let left = state.scale.filter(|left| *left != found)?;
+    Some(Drift { left, found })
 }

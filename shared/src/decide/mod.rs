@@ -5,8 +5,14 @@ pub mod alert;
 mod checks;
 mod filter;
 mod fold;
+mod limits;
 mod resume;
+mod scale_host;
 mod scale_service;
+mod service_upgrade;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use filter::InvalidGlob;
 pub use filter::check_glob;
@@ -14,12 +20,19 @@ pub use fold::{Batch, Waiting, fold};
 pub use resume::{Progress, progress};
 
 use crate::domain::outcome::Verdict;
+use crate::domain::time::Timestamp;
 
 /// What a platform reports of the thing that a group acts upon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
-    /// A service that can be scaled.
+    /// A service.
     Service(ServiceSeen),
+    /// A group of hosts.
+    Hosts(HostsSeen),
+    /// The services that carry the labels.
+    Services(Vec<MatchedService>),
+    /// Something that requests are passed on to; nothing has to be known of it.
+    Endpoint,
     /// It is gone.
     Gone {
         /// How the platform says so.
@@ -34,7 +47,7 @@ pub enum Seen {
     Unreadable(Verdict),
 }
 
-/// A service that can be scaled, as the platform reports it.
+/// A service, as the platform reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceSeen {
     /// The platform's id of it.
@@ -45,4 +58,52 @@ pub struct ServiceSeen {
     pub scale: u32,
     /// The platform's version of what was read, where it has versions.
     pub version: Option<String>,
+    /// Why it cannot be scaled, if it cannot.
+    pub unscalable: Option<String>,
+    /// What it runs.
+    pub containers: Vec<Container>,
+}
+
+/// A container of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// Its name; `None` for the primary one.
+    pub name: Option<String>,
+    /// Its image, as the platform writes it.
+    pub image: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A group of hosts, as the platform reports it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostsSeen {
+    /// Those that count.
+    pub hosts: Vec<HostSeen>,
+    /// The names of all hosts there are, in or out of the group, in lower case.
+    pub names_in_use: BTreeSet<String>,
+}
+
+/// A host of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostSeen {
+    /// The platform's id of it.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Whether it is not inactive, disconnected or on the way there.
+    pub is_working: bool,
+    /// Whether there can be another like it.
+    pub is_cloneable: bool,
+}
+
+/// A service that carries the labels that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MatchedService {
+    /// The platform's id of it.
+    pub id: String,
+    /// Its name, for people.
+    pub name: String,
 }

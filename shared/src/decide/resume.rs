@@ -2,7 +2,6 @@
 //! tried again, and by whoever finds its plan open in the ledger.
 
 use super::Seen;
-use crate::domain::ledger::Action;
 
 /// How far an action has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,25 +17,18 @@ pub enum Progress {
     },
 }
 
-/// How far `action` has come, by what the platform reports.
-pub fn progress(action: &Action, seen: &Seen) -> Progress {
-    match (action, seen) {
-        (Action::ScaleService { from, to, .. }, Seen::Service(service)) => {
-            if service.scale == *to {
-                Progress::Reached
-            } else if service.scale == *from {
-                Progress::NotBegun
-            } else {
-                Progress::Elsewhere {
-                    found: format!("its scale is {}", service.scale),
-                }
-            }
-        }
-        (_, Seen::Gone { reason } | Seen::Unsupported { reason }) => Progress::Elsewhere {
-            found: reason.clone(),
+/// How far a service has come on its way from one scale to another, by what the platform reports.
+pub fn progress(from: u32, to: u32, seen: &Seen) -> Progress {
+    let found = match seen {
+        Seen::Service(service) => match &service.unscalable {
+            Some(reason) => reason.clone(),
+            None if service.scale == to => return Progress::Reached,
+            None if service.scale == from => return Progress::NotBegun,
+            None => format!("its scale is {}", service.scale),
         },
-        (_, Seen::Unreadable(verdict)) => Progress::Elsewhere {
-            found: verdict.message.clone(),
-        },
-    }
+        Seen::Gone { reason } | Seen::Unsupported { reason } => reason.clone(),
+        Seen::Unreadable(verdict) => verdict.message.clone(),
+        Seen::Hosts(_) | Seen::Services(_) | Seen::Endpoint => "it is no service".to_owned(),
+    };
+    Progress::Elsewhere { found }
 }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::ids::ProjectId;
+use super::kind::Target;
+use super::selector::Selector;
 
 /// Names a scaling group, as `service/<projectId>/<serviceId>`. Triggers of one group are decided in the
 /// order of the log and act one at a time.
@@ -15,9 +17,35 @@ use super::ids::ProjectId;
 pub struct GroupKey(String);
 
 impl GroupKey {
-    /// The group of everything that changes one service.
-    pub fn service(project: &ProjectId, service_id: &str) -> Self {
-        Self(format!("service/{project}/{service_id}"))
+    /// The group of everything that acts on `target`.
+    pub fn of(project: &ProjectId, target: &Target) -> Self {
+        Self(match target {
+            Target::Service(id) => format!("service/{project}/{id}"),
+            Target::Hosts(selector) => format!("hosts/{project}/{}", selector.to_key()),
+            Target::Services(selector) => format!("upgrade/{project}/{}", selector.to_key()),
+            Target::Endpoint { service_name, port } => {
+                format!("forward/{project}/{service_name}:{port}")
+            }
+        })
+    }
+
+    /// What the group acts on.
+    pub fn target(&self) -> Option<Target> {
+        let (kind, rest) = self.0.split_once('/')?;
+        let (_, target) = rest.split_once('/')?;
+        match kind {
+            "service" => Some(Target::Service(target.to_owned())),
+            "hosts" => Selector::parse(target).ok().map(Target::Hosts),
+            "upgrade" => Selector::parse(target).ok().map(Target::Services),
+            "forward" => {
+                let (service_name, port) = target.rsplit_once(':')?;
+                Some(Target::Endpoint {
+                    service_name: service_name.to_owned(),
+                    port: port.parse().ok()?,
+                })
+            }
+            _ => None,
+        }
     }
 
     /// The group that takes what cannot be read from `partition`, so that it too gets an outcome.
@@ -97,10 +125,28 @@ mod tests {
 
     #[test]
     fn stored_logs_rely_on_these_hashes() {
-        let group = GroupKey::service(&"1a5".parse().unwrap(), "1s5");
+        let group = GroupKey::of(&"1a5".parse().unwrap(), &Target::Service("1s5".to_owned()));
         assert_eq!(group.as_str(), "service/1a5/1s5");
         assert_eq!(group.project(), "1a5");
         assert_eq!(group.hash(), GroupHash(0xf89a_b029_74f8_5b01));
         assert_eq!(Partitions::DEFAULT.of(group.hash()), Partition(1));
+    }
+
+    #[test]
+    fn a_group_tells_what_it_acts_on() {
+        let selector = Selector::parse("role=web&zone=a%2Fb").unwrap();
+        for target in [
+            Target::Service("deployments/shop/web".to_owned()),
+            Target::Hosts(selector.clone()),
+            Target::Services(selector),
+            Target::Endpoint {
+                service_name: "stack/api".to_owned(),
+                port: NonZeroU16::MIN,
+            },
+        ] {
+            let group = GroupKey::of(&"1a5".parse().unwrap(), &target);
+            assert_eq!(group.target(), Some(target), "{group}");
+        }
+        assert_eq!(GroupKey::undecodable(Partition(1)).target(), None);
     }
 }

@@ -158,6 +158,16 @@ impl TriggerId {
         Self(Uuid::new_v8(bytes))
     }
 
+    /// The id of the part that the service with this id has in the trigger `parent` of `receiver`.
+    pub fn child(receiver: ReceiverId, parent: Self, service_id: &str) -> Self {
+        Self::derived(receiver, &Self::child_key(parent, service_id))
+    }
+
+    /// The idempotency key of that part.
+    pub fn child_key(parent: Self, service_id: &str) -> String {
+        format!("child of {parent} for {service_id}")
+    }
+
     /// The id under which an entry that cannot be read is recorded.
     pub fn of_undecodable(sequence: Sequence) -> Self {
         let mut bytes = [0; 16];

@@ -7,8 +7,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::group::GroupKey;
-use super::ids::{ReceiverId, Revision, Sequence};
+use super::ids::{ReceiverId, Revision, Sequence, TriggerId};
 use super::outcome::{Code, Outcome, Status, TriggerFacts, Verdict};
+use super::push::Push;
 use super::receiver::Options;
 use super::time::Timestamp;
 
@@ -97,6 +98,96 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<String>,
     },
+    /// Bring a group of hosts from one size to another.
+    #[serde(rename_all = "camelCase")]
+    ScaleHosts {
+        /// How many there were.
+        from: u32,
+        /// How many there are to be.
+        to: u32,
+        /// The hosts to add, by the names that they will have.
+        create: Vec<NewHost>,
+        /// The hosts to remove.
+        remove: Vec<HostRef>,
+    },
+    /// Have every service upgraded, each by a trigger of its own in that service's group.
+    #[serde(rename_all = "camelCase")]
+    UpgradeServices {
+        /// To what.
+        push: Push,
+        /// Which.
+        services: Vec<Child>,
+    },
+    /// Upgrade containers of one service.
+    #[serde(rename_all = "camelCase")]
+    UpgradeService {
+        /// The platform's id of it.
+        service_id: String,
+        /// Its name, for people.
+        name: String,
+        /// To what.
+        push: Push,
+        /// Which of its containers, with what they ran before.
+        containers: Vec<UpgradedContainer>,
+        /// How many are replaced at once.
+        batch_size: u32,
+        /// The pause between two batches.
+        interval_millis: u64,
+        /// New ones are started before old ones are stopped.
+        start_first: bool,
+    },
+    /// Pass a request on to a service.
+    #[serde(rename_all = "camelCase")]
+    Forward {
+        /// The trigger that has the request's body.
+        trigger: TriggerId,
+        /// The service's name.
+        service_name: String,
+        /// Its port.
+        port: u16,
+        /// The path and the query.
+        path: String,
+    },
+}
+
+/// A host to be added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewHost {
+    /// The name that it will have.
+    pub name: String,
+    /// The platform's id of the host that it is a clone of.
+    pub base: String,
+}
+
+/// A host that is there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HostRef {
+    /// The platform's id of it.
+    pub id: String,
+    /// Its name, for people.
+    pub name: String,
+}
+
+/// A service that a push concerns, and the trigger that upgrades it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Child {
+    /// The platform's id of the service.
+    pub service_id: String,
+    /// Its name, for people.
+    pub name: String,
+    /// The trigger.
+    pub trigger: TriggerId,
+}
+
+/// A container of a service that is upgraded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpgradedContainer {
+    /// Its name; `None` for the service's primary one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The image that it ran before.
+    pub image: String,
 }
 
 impl fmt::Display for Action {
@@ -105,6 +196,25 @@ impl fmt::Display for Action {
             Self::ScaleService { name, from, to, .. } => {
                 write!(f, "{name} was to be scaled from {from} to {to}")
             }
+            Self::ScaleHosts { from, to, .. } => {
+                write!(f, "the group was to go from {from} to {to} hosts")
+            }
+            Self::UpgradeServices { push, services } => {
+                write!(
+                    f,
+                    "{} services were to be upgraded to {push}",
+                    services.len()
+                )
+            }
+            Self::UpgradeService { name, push, .. } => {
+                write!(f, "{name} was to be upgraded to {push}")
+            }
+            Self::Forward {
+                service_name, port, ..
+            } => write!(
+                f,
+                "the request was to be passed on to {service_name}:{port}"
+            ),
         }
     }
 }
@@ -154,6 +264,9 @@ pub struct GroupState {
     /// The scale that the last performed action left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<u32>,
+    /// For each receiver, the last of its triggers of which this group took a part.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parents: BTreeMap<ReceiverId, Sequence>,
 }
 
 impl GroupState {
@@ -169,6 +282,10 @@ impl GroupState {
     /// Notes what a settled trigger changed.
     fn settle(&mut self, trigger: &TriggerFacts, verdict: &Verdict, at: Timestamp) {
         self.settled = self.settled.max(trigger.sequence);
+        if let (Some(parent), Some(receiver)) = (trigger.parent_sequence, &trigger.receiver) {
+            let taken = self.parents.entry(receiver.id).or_default();
+            *taken = parent.max(*taken);
+        }
         if let (Status::Succeeded, Some(receiver)) = (verdict.code.status(), &trigger.receiver) {
             self.note_action(receiver.id, at, verdict.to);
         }

@@ -4,9 +4,12 @@
 
 pub mod group;
 pub mod ids;
+pub mod kind;
 pub mod ledger;
 pub mod outcome;
+pub mod push;
 pub mod receiver;
 pub mod scaling;
+pub mod selector;
 pub mod time;
 pub mod trigger;

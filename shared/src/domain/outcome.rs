@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::ids::{ProjectId, ReceiverId, Sequence, TriggerId};
-use super::receiver::Driver;
+use super::kind::Driver;
 use super::time::Timestamp;
 use super::trigger::{Logged, Source};
 
@@ -66,10 +66,17 @@ impl FromStr for Status {
 )]
 pub enum Code {
     Scaled,
+    HostsAdded,
+    HostsRemoved,
+    Upgraded,
+    Forwarded,
     AboveMax,
     BelowMin,
     ServiceRemoved,
+    NoHostsWithLabel,
+    NoCloneableHost,
     Unsupported,
+    TargetRefused,
     AlertResolved,
     AlertRepeated,
     AtLimit,
@@ -77,8 +84,16 @@ pub enum Code {
     Filtered,
     ReceiverDisabled,
     ReceiverDeleted,
+    NoPush,
+    TagMismatch,
+    ImageMismatch,
+    NoMatchingServices,
+    Superseded,
+    Duplicate,
     DeadlineExceeded,
     PlatformRefused,
+    ProvisioningFailed,
+    UpgradeFailed,
     Uncertain,
     Undecodable,
 }
@@ -87,19 +102,35 @@ impl Code {
     /// The status that this rule leads to.
     pub fn status(self) -> Status {
         match self {
-            Self::Scaled => Status::Succeeded,
-            Self::AboveMax | Self::BelowMin | Self::ServiceRemoved | Self::Unsupported => {
-                Status::Rejected
-            }
+            Self::Scaled
+            | Self::HostsAdded
+            | Self::HostsRemoved
+            | Self::Upgraded
+            | Self::Forwarded => Status::Succeeded,
+            Self::AboveMax
+            | Self::BelowMin
+            | Self::ServiceRemoved
+            | Self::NoHostsWithLabel
+            | Self::NoCloneableHost
+            | Self::Unsupported
+            | Self::TargetRefused => Status::Rejected,
             Self::AlertResolved
             | Self::AlertRepeated
             | Self::AtLimit
             | Self::CoolingDown
             | Self::Filtered
             | Self::ReceiverDisabled
-            | Self::ReceiverDeleted => Status::Skipped,
+            | Self::ReceiverDeleted
+            | Self::NoPush
+            | Self::TagMismatch
+            | Self::ImageMismatch
+            | Self::NoMatchingServices
+            | Self::Superseded
+            | Self::Duplicate => Status::Skipped,
             Self::DeadlineExceeded
             | Self::PlatformRefused
+            | Self::ProvisioningFailed
+            | Self::UpgradeFailed
             | Self::Uncertain
             | Self::Undecodable => Status::Failed,
         }
@@ -171,6 +202,9 @@ pub struct TriggerFacts {
     /// The trigger that this one is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<TriggerId>,
+    /// The place of that trigger in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_sequence: Option<Sequence>,
     /// SHA-256 of the body, in hex.
     pub body_sha256: String,
     /// The body's length.
@@ -209,6 +243,7 @@ impl TriggerFacts {
             idempotency_key: trigger.idempotency_key.clone(),
             replay_of: trigger.replay_of,
             parent_id: trigger.parent_id,
+            parent_sequence: trigger.parent_sequence,
             body_sha256: hex::encode(Sha256::digest(&trigger.body)),
             body_bytes: trigger.body.len() as u64,
         }

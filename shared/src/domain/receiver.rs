@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::group::GroupKey;
 use super::ids::{ProjectId, ReceiverId};
-use super::scaling::{Amount, Bounds, Direction};
+use super::kind::{Driver, Kind};
 use super::time::Timestamp;
 
 /// A hook as it is stored in the registry.
@@ -39,65 +40,8 @@ pub struct Receiver {
 impl Receiver {
     /// The group that all its triggers belong to. Never changes, as the kind's target never does.
     pub fn group(&self) -> GroupKey {
-        match &self.kind {
-            Kind::ScaleService(config) => GroupKey::service(&self.project, &config.service_id),
-        }
+        GroupKey::of(&self.project, &self.kind.target())
     }
-}
-
-/// What a receiver's triggers do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "driver", rename_all = "camelCase")]
-pub enum Kind {
-    /// Scales one service up or down.
-    ScaleService(ScaleService),
-}
-
-impl Kind {
-    /// Which kind it is, without its configuration.
-    pub fn driver(&self) -> Driver {
-        match self {
-            Self::ScaleService(_) => Driver::ScaleService,
-        }
-    }
-
-    /// Whether both have the same driver and act on the same target, so that their triggers belong to one group.
-    pub fn has_target_of(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::ScaleService(one), Self::ScaleService(two)) => one.service_id == two.service_id,
-        }
-    }
-}
-
-/// The name of a kind, as the API spells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Driver {
-    /// Scales one service.
-    ScaleService,
-}
-
-impl fmt::Display for Driver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ScaleService => "scaleService",
-        })
-    }
-}
-
-/// Scale `service_id` by `amount`, within `bounds`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ScaleService {
-    /// The platform's own id of the service.
-    pub service_id: String,
-    /// Up or down.
-    pub action: Direction,
-    /// How many containers a trigger adds or removes.
-    pub amount: Amount,
-    /// What no trigger crosses.
-    #[serde(flatten)]
-    pub bounds: Bounds,
 }
 
 /// How a receiver's triggers are treated, whatever its kind.
@@ -129,12 +73,11 @@ pub struct Options {
 impl Options {
     /// The longest cooldown: a day. Group state need not remember actions that are older.
     pub const LONGEST_COOLDOWN: Duration = Duration::from_secs(86_400);
-    /// How long a scaling is retried by default: five minutes.
-    pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
 }
 
-impl Default for Options {
-    fn default() -> Self {
+impl Options {
+    /// The options of a receiver that says nothing of them.
+    pub fn default_for(driver: Driver) -> Self {
         Self {
             cooldown: Duration::ZERO,
             group_cooldown: Duration::ZERO,
@@ -145,7 +88,7 @@ impl Default for Options {
             filter: Vec::new(),
             sign: None,
             redact: Vec::new(),
-            deadline: Self::DEFAULT_DEADLINE,
+            deadline: Kind::default_deadline(driver),
         }
     }
 }
@@ -256,6 +199,45 @@ pub struct KeyVersions {
     pub current: NonZeroU32,
     /// Replaced versions that stay valid for a while.
     pub overlapping: Vec<OverlappingKey>,
+    /// A key of another system that is valid here too, so that its callers need not change their URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<ImportedKey>,
+}
+
+/// A key that was brought along from Rancher.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportedKey {
+    /// SHA-256 of the key, in hex.
+    pub sha256: String,
+    /// When it ends, if its receiver was given a new URL since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+impl ImportedKey {
+    /// `key`, valid without end.
+    pub fn new(key: &str) -> Self {
+        Self {
+            sha256: Self::digest(key),
+            until: None,
+        }
+    }
+
+    /// Whether `text` can be a key of Rancher's: 40 letters and digits.
+    pub fn is_key(text: &str) -> bool {
+        text.len() == 40 && text.chars().all(|c| c.is_ascii_alphanumeric())
+    }
+
+    /// What is kept of a key.
+    pub fn digest(key: &str) -> String {
+        hex::encode(Sha256::digest(key))
+    }
+
+    /// Whether it is valid at `now`.
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 /// A replaced trigger URL that is still valid for a while.
@@ -273,6 +255,7 @@ impl KeyVersions {
     pub const FIRST: Self = Self {
         current: NonZeroU32::MIN,
         overlapping: Vec::new(),
+        imported: None,
     };
 
     /// Whether a URL of `version` is valid at `now`.
@@ -302,6 +285,18 @@ impl KeyVersions {
         Self {
             current: self.current.saturating_add(1),
             overlapping,
+            imported: self
+                .imported
+                .as_ref()
+                .filter(|key| key.is_valid(now) && !overlap.is_zero())
+                .map(|key| ImportedKey {
+                    until: Some(
+                        key.until
+                            .unwrap_or(now.plus(overlap))
+                            .min(now.plus(overlap)),
+                    ),
+                    ..key.clone()
+                }),
         }
     }
 }

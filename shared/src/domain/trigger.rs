@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::group::GroupKey;
 use super::ids::{ProjectId, ReceiverId, Revision, Sequence, TriggerId};
-use super::receiver::Driver;
+use super::kind::Driver;
+use super::push::Notice;
 use super::time::Timestamp;
 
 /// One accepted POST.
@@ -38,6 +39,15 @@ pub struct Trigger {
     /// The trigger that this one is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<TriggerId>,
+    /// The place of that trigger in its log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_sequence: Option<Sequence>,
+    /// What the body tells of a registry, where the receiver waits for a push.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<Notice>,
+    /// The request's query without what belongs to the trigger URL, where it is passed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// The registry as the ingress knew it: a worker whose copy is older waits before it decides.
     pub registry_revision: Revision,
     /// The body's content type.

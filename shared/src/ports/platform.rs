@@ -1,14 +1,17 @@
 //! A container platform: what triggers act upon.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::Seen;
 use crate::domain::group::GroupKey;
+use crate::domain::kind::Kind;
 use crate::domain::ledger::Action;
-use crate::domain::receiver::Kind;
+use crate::domain::outcome::Code;
+use crate::ports::leases::Lease;
 
 /// One connection to a platform. Calls have time-outs of their own and may run at the same time.
 #[async_trait]
@@ -16,8 +19,20 @@ pub trait Platform: Send + Sync {
     /// What is there of the thing that `group` acts upon.
     async fn observe(&self, group: &GroupKey) -> Result<Seen, PlatformError>;
 
-    /// Performs `action`, whose start was just seen to be there. Returns when the platform has taken it.
-    async fn perform(&self, action: &Action) -> Result<(), PlatformError>;
+    /// Gives a service another scale, whose start was just seen to be there. Returns when the platform has taken it.
+    async fn scale_service(
+        &self,
+        service_id: &str,
+        to: u32,
+        version: Option<&str>,
+    ) -> Result<(), PlatformError>;
+
+    /// Brings an action that takes several calls a step further: looks at what is there, and makes the next call that
+    /// its goal needs. Called again until it is done; whoever finishes another's plan begins with new `notes`.
+    async fn pursue(&self, action: &Action, notes: &mut Notes) -> Result<Step, PlatformError>;
+
+    /// Passes a request on to a service.
+    async fn forward(&self, request: &Forwarded<'_>) -> Result<(), PlatformError>;
 
     /// Whether receivers of `kind` can act here, checked when they are created.
     async fn check(&self, kind: &Kind) -> Result<Result<(), Unusable>, PlatformError>;
@@ -27,6 +42,77 @@ pub trait Platform: Send + Sync {
 
     /// The longest that one call can take.
     fn call_timeout(&self) -> Duration;
+}
+
+/// What is remembered between the steps of one action, besides what can be seen on the platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notes {
+    /// What was begun in this process, in the platform's terms.
+    pub begun: BTreeSet<String>,
+    /// Somebody else may have begun before.
+    pub is_resumed: bool,
+    calls: u32,
+    lease: Lease,
+}
+
+impl Notes {
+    /// Notes for an action that is pursued under `lease`.
+    pub fn new(lease: Lease, is_resumed: bool) -> Self {
+        Self {
+            begun: BTreeSet::new(),
+            is_resumed,
+            calls: 0,
+            lease,
+        }
+    }
+
+    /// To be asked just before each changing call that may take `timeout`: it must be over before the lease is.
+    pub fn permit(&mut self, timeout: Duration) -> Result<(), PlatformError> {
+        if !self.lease.outlasts(timeout, Instant::now()) {
+            return Err(PlatformError::LeaseEnds);
+        }
+        self.calls += 1;
+        Ok(())
+    }
+
+    /// How many changing calls were made.
+    pub fn calls(&self) -> u32 {
+        self.calls
+    }
+}
+
+/// How far an action has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Its goal is there.
+    Done,
+    /// It goes on by itself, or at the next step.
+    Underway {
+        /// What is waited for, in words.
+        what: String,
+    },
+    /// It came to nothing, for good.
+    Failed {
+        /// In which way.
+        code: Code,
+        /// Why, and in which state things are left.
+        message: String,
+    },
+}
+
+/// A request that is passed on.
+#[derive(Debug, Clone, Copy)]
+pub struct Forwarded<'a> {
+    /// The service's name.
+    pub service_name: &'a str,
+    /// Its port.
+    pub port: u16,
+    /// The path with its query.
+    pub path: &'a str,
+    /// The body's content type.
+    pub content_type: Option<&'a str>,
+    /// The body.
+    pub body: &'a [u8],
 }
 
 /// Why a platform did not do what it was asked.
@@ -44,6 +130,9 @@ pub enum PlatformError {
         /// The platform as a whole seems to be down or overloaded, not only this thing.
         is_down: bool,
     },
+    /// The call was not made, as the right to make it may end before the call does.
+    #[error("the partition's lease ends too soon for another call")]
+    LeaseEnds,
     /// The same call will never succeed.
     #[error("{message}")]
     Refused {

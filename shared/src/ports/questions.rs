@@ -10,9 +10,10 @@ use super::Unavailable;
 use super::platform::{Target, TargetKind, Unusable};
 use crate::domain::group::GroupKey;
 use crate::domain::ids::{ProjectId, ReceiverId, Revision, Sequence, TriggerId};
+use crate::domain::kind::Kind;
 use crate::domain::ledger::{Action, Drift};
 use crate::domain::outcome::{Outcome, Status, TriggerFacts};
-use crate::domain::receiver::Kind;
+use crate::domain::push::Notice;
 use crate::domain::time::Timestamp;
 
 /// Carries questions to workers and their answers back.
@@ -164,6 +165,8 @@ pub struct TriggerDetail {
     pub body: Option<Body>,
     /// The plan that it was part of.
     pub plan: Option<PlanSummary>,
+    /// The triggers that are parts of it.
+    pub children: Vec<HistoryItem>,
 }
 
 /// A trigger's body.
@@ -173,6 +176,10 @@ pub struct Body {
     pub content_type: Option<String>,
     /// The bytes, as received.
     pub bytes: Vec<u8>,
+    /// What was read of a registry's notification in it.
+    pub notice: Option<Notice>,
+    /// The query, where it is passed on.
+    pub query: Option<String>,
 }
 
 /// What is told of a plan.

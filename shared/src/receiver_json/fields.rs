@@ -45,7 +45,7 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    pub(super) fn new(problem: FieldProblem, field: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(problem: FieldProblem, field: &str, message: impl Into<String>) -> Self {
         Self {
             problem,
             field: field.to_owned(),
@@ -179,6 +179,18 @@ impl Fields {
                     shown(&value)
                 );
                 Err(FieldError::new(FieldProblem::InvalidOption, field, message))
+            }
+        }
+    }
+
+    /// Takes true or false, if it is there.
+    pub(super) fn switch(&mut self, field: &str) -> Result<Option<bool>, FieldError> {
+        match self.take(field) {
+            None => Ok(None),
+            Some(Value::Bool(switch)) => Ok(Some(switch)),
+            Some(other) => {
+                let message = format!("{field} must be true or false, but it is {}", shown(&other));
+                Err(FieldError::new(FieldProblem::InvalidFormat, field, message))
             }
         }
     }

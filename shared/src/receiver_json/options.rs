@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::fields::{FieldError, FieldProblem, Fields, shown};
 use crate::decide::check_glob;
+use crate::domain::kind::Driver;
 use crate::domain::receiver::{
     Condition, Dedupe, OnLimit, OnRepeat, OnResolved, Options, SignSecret, Test,
 };
@@ -16,8 +17,12 @@ const LONGEST_SIGN_SECRET: usize = 500;
 const LONGEST_DEADLINE_SECONDS: u64 = 86_400;
 
 /// Takes the options out of a receiver's fields. `sign`: the secret that is kept where none is given anew.
-pub(super) fn parse(fields: &mut Fields, sign: Option<SignSecret>) -> Result<Options, FieldError> {
-    let default = Options::default();
+pub(super) fn parse(
+    fields: &mut Fields,
+    driver: Driver,
+    sign: Option<SignSecret>,
+) -> Result<Options, FieldError> {
+    let default = Options::default_for(driver);
     let longest_cooldown = Options::LONGEST_COOLDOWN.as_secs();
     let cooldown = |seconds: Option<u64>| seconds.map_or(Duration::ZERO, Duration::from_secs);
     let options = Options {

@@ -2,14 +2,12 @@
 
 use serde_json::Value;
 
-use super::SCALE_SERVICE_CONFIG;
 use super::fields::{FieldError, FieldProblem, Fields};
-use super::options;
-use crate::domain::receiver::{Kind, Options, Receiver, ScaleService, SignSecret};
-use crate::domain::scaling::{Bounds, Direction};
+use super::{config, config_field, options};
+use crate::domain::kind::{Driver, Kind, Target, UnknownDriver};
+use crate::domain::receiver::{ImportedKey, Options, Receiver, SignSecret};
 
 const LONGEST_NAME: usize = 255;
-const LONGEST_SERVICE_ID: usize = 253;
 /// What clients send back as they got it.
 const READ_ONLY: [&str; 25] = [
     "id",
@@ -38,9 +36,6 @@ const READ_ONLY: [&str; 25] = [
     "schemaLinks",
     "opt",
 ];
-/// What Rancher had and this version has not.
-const OTHER_DRIVERS: [&str; 3] = ["scaleHost", "serviceUpgrade", "forwardPost"];
-
 /// What a caller says of a receiver.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
@@ -50,6 +45,8 @@ pub struct Definition {
     pub kind: Kind,
     /// How they are treated.
     pub options: Options,
+    /// A key that its trigger URL had elsewhere.
+    pub imported_key: Option<ImportedKey>,
 }
 
 /// Parses what a caller says of a new receiver.
@@ -74,14 +71,23 @@ pub fn changed(
         }));
     }
     let mut merged = rendered;
+    // A selector is replaced as a whole: what would be left of the old one nobody can see in the request.
+    for driver in Driver::ALL {
+        let config = config_field(driver);
+        for selector in ["hostSelector", "serviceSelector"] {
+            if !change[config][selector].is_null() {
+                merged[config][selector] = Value::Null;
+            }
+        }
+    }
     merge(&mut merged, change);
     let definition = parse_with(merged, receiver.options.sign.clone())?;
-    if !definition.kind.has_target_of(&receiver.kind) {
-        let is_other_driver = definition.kind.driver() != receiver.kind.driver();
+    let is_other_driver = definition.kind.driver() != receiver.kind.driver();
+    if is_other_driver || !has_same_target(&definition.kind, &receiver.kind) {
         let field = if is_other_driver {
             "driver"
         } else {
-            "serviceId"
+            receiver.kind.target_field()
         };
         let message =
             format!("the {field} of a receiver cannot be changed; create another receiver instead");
@@ -90,80 +96,59 @@ pub fn changed(
     Ok(definition)
 }
 
+/// Whether both act on the same things, so that their triggers belong to one group.
+fn has_same_target(one: &Kind, other: &Kind) -> bool {
+    match (one.target(), other.target()) {
+        (Target::Hosts(one), Target::Hosts(other))
+        | (Target::Services(one), Target::Services(other)) => one.is_same(&other),
+        (one, other) => one == other,
+    }
+}
+
 fn parse_with(body: Value, sign: Option<SignSecret>) -> Result<Definition, FieldError> {
     let mut fields = Fields::of(body, "receiver")?;
     for field in READ_ONLY {
         fields.ignore(field);
     }
     let name = fields.text("name", 1, LONGEST_NAME)?;
-    let driver = fields.text("driver", 1, LONGEST_NAME)?;
-    if driver != "scaleService" {
-        let message = if OTHER_DRIVERS.contains(&driver.as_str()) {
-            format!("driver {driver} is not part of this version; it has scaleService")
-        } else {
-            format!("driver must be scaleService, but it is {driver:?}")
-        };
-        return Err(FieldError::new(
-            FieldProblem::InvalidOption,
-            "driver",
-            message,
-        ));
-    }
-    for other in OTHER_DRIVERS {
-        let field = format!("{other}Config");
-        if fields.take(&field).is_some() {
-            let message =
-                format!("a scaleService receiver has {SCALE_SERVICE_CONFIG}, not {field}");
-            return Err(FieldError::new(
-                FieldProblem::InvalidOption,
-                &field,
-                message,
-            ));
+    let driver: Driver =
+        fields
+            .text("driver", 1, LONGEST_NAME)?
+            .parse()
+            .map_err(|error: UnknownDriver| {
+                FieldError::new(FieldProblem::InvalidOption, "driver", error.to_string())
+            })?;
+    let own = config_field(driver);
+    for other in Driver::ALL {
+        let field = config_field(other);
+        if other != driver && fields.take(field).is_some() {
+            let message = format!("a {driver} receiver has {own}, not {field}");
+            return Err(FieldError::new(FieldProblem::InvalidOption, field, message));
         }
     }
-    let config = fields.require(SCALE_SERVICE_CONFIG)?;
-    let kind = Kind::ScaleService(scale_service(config)?);
-    let options = options::parse(&mut fields, sign)?;
+    let kind = config::parse(driver, fields.require(own)?)?;
+    let imported_key = imported_key(&mut fields)?;
+    let options = options::parse(&mut fields, driver, sign)?;
     fields.end()?;
     Ok(Definition {
         name,
         kind,
         options,
+        imported_key,
     })
 }
 
-fn scale_service(config: Value) -> Result<ScaleService, FieldError> {
-    let mut fields = Fields::of(config, SCALE_SERVICE_CONFIG)?;
-    fields.ignore("type");
-    let service_id = fields.text("serviceId", 1, LONGEST_SERVICE_ID)?;
-    if service_id.contains(char::is_whitespace) {
-        let message =
-            format!("serviceId must be a service's id, like 1s5, but it is {service_id:?}");
-        return Err(FieldError::new(
+/// A key that was brought along from Rancher: 40 letters and digits.
+fn imported_key(fields: &mut Fields) -> Result<Option<ImportedKey>, FieldError> {
+    match fields.take("importedKey") {
+        None => Ok(None),
+        Some(Value::String(key)) if ImportedKey::is_key(&key) => Ok(Some(ImportedKey::new(&key))),
+        Some(_) => Err(FieldError::new(
             FieldProblem::InvalidFormat,
-            "serviceId",
-            message,
-        ));
+            "importedKey",
+            "importedKey must be the 40 letters and digits of a trigger URL of Rancher",
+        )),
     }
-    let directions = [("up", Direction::Up), ("down", Direction::Down)];
-    let action = fields.one_of("action", &directions)?.ok_or_else(|| {
-        FieldError::new(
-            FieldProblem::MissingRequired,
-            "action",
-            "action is missing: up or down",
-        )
-    })?;
-    let amount = fields.amount("amount")?;
-    let (min, max) = (fields.amount("min")?, fields.amount("max")?);
-    fields.end()?;
-    let bounds = Bounds::new(min, max)
-        .map_err(|error| FieldError::new(FieldProblem::InvalidOption, "min", error.to_string()))?;
-    Ok(ScaleService {
-        service_id,
-        action,
-        amount,
-        bounds,
-    })
 }
 
 /// JSON merge patch (RFC 7386).
@@ -204,7 +189,10 @@ mod tests {
     fn a_complete_receiver_is_understood_with_what_rancher_clients_send_along() {
         let definition = parse(complete()).unwrap();
         assert_eq!(definition.name, "scale-web");
-        assert_eq!(definition.options, Options::default());
+        assert_eq!(
+            definition.options,
+            Options::default_for(Driver::ScaleService)
+        );
         for (field, value) in [
             ("scaleHostConfig", Value::Null),
             ("links", json!({})),
@@ -238,7 +226,6 @@ mod tests {
             ("", "name", json!("   "), MinLimitExceeded),
             ("", "name", json!("x".repeat(256)), MaxLimitExceeded),
             ("", "driver", json!("scaleMoon"), InvalidOption),
-            ("", "driver", json!("scaleHost"), InvalidOption),
             ("", "scaleServiceConfig", json!(null), MissingRequired),
             ("", "scaleServiceConfig", json!([]), InvalidFormat),
             ("", "scaleHostConfig", json!({}), InvalidOption),

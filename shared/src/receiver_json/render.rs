@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::SCALE_SERVICE_CONFIG;
-use crate::domain::receiver::{Activity, Kind, Receiver};
+use super::{config, config_field};
+use crate::domain::receiver::{Activity, Receiver};
 use crate::domain::time::Timestamp;
 
 /// How a receiver is shown.
@@ -46,14 +46,6 @@ pub fn render(receiver: &Receiver, rendering: &Rendering<'_>) -> Value {
         "created": receiver.created_at,
         "links": {"self": rendering.self_link},
     });
-    let Kind::ScaleService(config) = &receiver.kind;
-    rendered[SCALE_SERVICE_CONFIG] = json!({
-        "type": "scaleService",
-        "serviceId": config.service_id,
-        "amount": config.amount,
-        "action": config.action,
-        "min": config.bounds.min(),
-        "max": config.bounds.max(),
-    });
+    rendered[config_field(receiver.kind.driver())] = config::render(&receiver.kind);
     rendered
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{ReceiverId, Revision, Sequence, TriggerId};
-use stormhook_shared::domain::receiver::Driver;
+use stormhook_shared::domain::kind::Driver;
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::{Source, Trigger};
 use stormhook_shared::ports::Backbone;
@@ -28,6 +28,9 @@ pub fn trigger(group: &str, key: Option<&str>, at: Timestamp) -> Trigger {
         idempotency_key: key.map(str::to_owned),
         replay_of: None,
         parent_id: None,
+        parent_sequence: None,
+        notice: None,
+        query: None,
         registry_revision: Revision(0),
         content_type: None,
         body: b"body".to_vec(),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backoff::backoff::Backoff;
 use stormhook_shared::decide::{Batch, Seen, Waiting, fold};
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{Revision, Sequence};
@@ -33,6 +34,14 @@ pub(crate) struct Executor {
     lease: Lease,
     stop: CancellationToken,
     group: Option<Group>,
+}
+
+/// How a batch went on.
+enum Advance {
+    /// A step further.
+    On,
+    /// Its first trigger waits until then.
+    NotBefore(Timestamp),
 }
 
 /// Why a batch did not come to its end.
@@ -72,32 +81,57 @@ impl Executor {
     pub(crate) async fn settle_all(&mut self) {
         let mut pauses = pauses();
         while !self.stop.is_cancelled() {
-            let mut batch = match self.take().await {
+            let mut batch = match self.take(LARGEST_BATCH).await {
                 Ok(Some(batch)) => batch,
-                Ok(None) => return,
-                Err(Interrupted) => return,
+                Ok(None) | Err(Interrupted) => return,
             };
-            let since = Timestamp::now();
+            let mut since = Timestamp::now();
             while !batch.is_empty() {
-                match self.advance(&mut batch, since).await {
-                    Ok(()) => backoff::backoff::Backoff::reset(&mut pauses),
-                    Err(Setback::Interrupted) => return,
+                let advanced = match self.advance(&mut batch, since).await {
+                    Ok(Advance::On) => {
+                        pauses.reset();
+                        Ok(())
+                    }
+                    Ok(Advance::NotBefore(time)) => {
+                        let waited = self.wait(time, &mut batch).await;
+                        since = Timestamp::now();
+                        waited
+                    }
+                    Err(Setback::Interrupted) => Err(Interrupted),
                     Err(Setback::Reload) => {
                         self.group = None;
-                        if pause(&mut pauses, None, &self.stop).await.is_err() {
-                            return;
-                        }
+                        pause(&mut pauses, None, &self.stop).await
                     }
+                };
+                if advanced.is_err() {
+                    return;
                 }
             }
         }
     }
 
+    /// Waits until `time` or until more triggers come, which are added to `batch`.
+    async fn wait(&self, time: Timestamp, batch: &mut Vec<Waiting>) -> Result<(), Interrupted> {
+        let rest = time.since(Timestamp::now());
+        let room = LARGEST_BATCH.saturating_sub(batch.len());
+        tokio::select! {
+            () = self.stop.cancelled() => return Err(Interrupted),
+            () = tokio::time::sleep(rest) => {}
+            () = self.queue.pushed(), if room > 0 => {}
+        }
+        if room > 0
+            && let Some(more) = self.take(room).await?
+        {
+            batch.extend(more);
+        }
+        Ok(())
+    }
+
     /// The next triggers, from memory or from the log.
-    async fn take(&self) -> Result<Option<Vec<Waiting>>, Interrupted> {
+    async fn take(&self, most: usize) -> Result<Option<Vec<Waiting>>, Interrupted> {
         let mut pauses = pauses();
         loop {
-            let after = match self.queue.take(LARGEST_BATCH) {
+            let after = match self.queue.take(most) {
                 Taken::Nothing => return Ok(None),
                 Taken::Triggers(triggers) => {
                     let wait = |logged| Waiting::new(logged, None);
@@ -106,10 +140,10 @@ impl Executor {
                 Taken::ReadAfter(after) => after,
             };
             let log = &self.context.backbone.triggers;
-            match log.read_group(&self.key, after, LARGEST_BATCH).await {
+            match log.read_group(&self.key, after, most).await {
                 Ok(entries) => {
                     let through = entries.last().map_or(after, trigger_log::Entry::sequence);
-                    let is_end = entries.len() < LARGEST_BATCH;
+                    let is_end = entries.len() < most;
                     self.queue.read_from_log(through, is_end);
                     let batch: Vec<_> = entries
                         .into_iter()
@@ -132,25 +166,30 @@ impl Executor {
     }
 
     /// Brings the group one step further: finishes an open plan, or decides what waits and was taken up at `since`.
-    async fn advance(&mut self, batch: &mut Vec<Waiting>, since: Timestamp) -> Result<(), Setback> {
+    async fn advance(
+        &mut self,
+        batch: &mut Vec<Waiting>,
+        since: Timestamp,
+    ) -> Result<Advance, Setback> {
         let group = self.load().await?;
         let settled = group.state.settled;
         if let Some(open) = group.open_plan.clone() {
             tracing::info!(group = %self.key, plan = %open.revision, "finishing an open plan");
-            return self.perform(&open, false).await;
+            self.perform(&open, false).await?;
+            return Ok(Advance::On);
         }
         self.pass_over(batch, settled);
         if batch.is_empty() {
-            return Ok(());
+            return Ok(Advance::On);
         }
         self.look_up_receivers(batch).await?;
-        self.decide(batch, since).await?;
+        let advance = self.decide(batch, since).await?;
         let settled = self
             .group
             .as_ref()
             .map_or(settled, |group| group.state.settled);
         self.pass_over(batch, settled);
-        Ok(())
+        Ok(advance)
     }
 
     fn pass_over(&self, batch: &mut Vec<Waiting>, settled: Sequence) {
@@ -193,15 +232,17 @@ impl Executor {
         Ok(())
     }
 
-    async fn decide(&mut self, batch: &[Waiting], since: Timestamp) -> Result<(), Setback> {
+    async fn decide(&mut self, batch: &[Waiting], since: Timestamp) -> Result<Advance, Setback> {
         let now = Timestamp::now();
         let (Some(first), Some(group)) = (batch.first(), &self.group) else {
             return Err(Setback::Reload);
         };
         let deadline = first.deadline(since);
         let unaided = fold(&group.state, None, batch, now);
-        if unaided.drafts.len() == batch.len() {
-            return self.settle(unaided, now).await;
+        match unaided.wait_until {
+            Some(time) if unaided.drafts.is_empty() => return Ok(Advance::NotBefore(time)),
+            None if unaided.drafts.len() < batch.len() => {}
+            _ => return self.settle(unaided, now).await,
         }
         let Some(platform) = self.context.platform(&self.key) else {
             let message = format!(
@@ -220,6 +261,7 @@ impl Executor {
             Err(PlatformError::Transient { message, .. }) => {
                 self.give_up(&message, batch, since).await
             }
+            Err(PlatformError::LeaseEnds) => Err(Setback::Interrupted),
         }
     }
 
@@ -252,7 +294,7 @@ impl Executor {
         seen: &Seen,
         batch: &[Waiting],
         since: Timestamp,
-    ) -> Result<(), Setback> {
+    ) -> Result<Advance, Setback> {
         let now = Timestamp::now();
         let (Some(first), Some(group)) = (batch.first(), &self.group) else {
             return Err(Setback::Reload);
@@ -279,7 +321,7 @@ impl Executor {
                 .give_up("the action could not be performed", batch, since)
                 .await;
         }
-        Ok(())
+        Ok(Advance::On)
     }
 
     async fn perform(&mut self, open: &OpenPlan, is_own: bool) -> Result<(), Setback> {
@@ -295,6 +337,7 @@ impl Executor {
             },
             Some(platform) => {
                 let performer = Performer {
+                    context: &self.context,
                     platform: &**platform,
                     group: &self.key,
                     lease: &self.lease,
@@ -332,7 +375,7 @@ impl Executor {
         message: &str,
         batch: &[Waiting],
         since: Timestamp,
-    ) -> Result<(), Setback> {
+    ) -> Result<Advance, Setback> {
         let now = Timestamp::now();
         let expired = batch
             .iter()
@@ -344,7 +387,7 @@ impl Executor {
             .await
     }
 
-    async fn settle_as(&mut self, seen: &Seen, batch: &[Waiting]) -> Result<(), Setback> {
+    async fn settle_as(&mut self, seen: &Seen, batch: &[Waiting]) -> Result<Advance, Setback> {
         let now = Timestamp::now();
         let Some(group) = &self.group else {
             return Err(Setback::Reload);
@@ -353,14 +396,14 @@ impl Executor {
         self.settle(decided, now).await
     }
 
-    async fn settle(&mut self, decided: Batch, at: Timestamp) -> Result<(), Setback> {
+    async fn settle(&mut self, decided: Batch, at: Timestamp) -> Result<Advance, Setback> {
         if decided.drafts.is_empty() {
-            return Ok(());
+            return Ok(Advance::On);
         }
         let outcomes = decided.drafts;
         self.append(Entry::Settled { outcomes, at })
             .await
-            .map(|_| ())
+            .map(|_| Advance::On)
     }
 
     /// Appends to the ledger, provided that nobody else did.

@@ -1,6 +1,7 @@
 //! One group's work: its waiting triggers, the executor that decides them in order, and the performance of a
 //! plan. Only one executor a group exists in a process; the ledger's compare-and-swap keeps other processes out.
 
+mod children;
 mod executor;
 mod performance;
 mod queue;

@@ -1,26 +1,33 @@
 //! Performs a plan: reads what is there, calls the platform, and retries transient errors until the deadline.
-//! Knows nothing of triggers or of the ledger.
+//! Knows nothing of verdicts or of the ledger.
 
 use std::time::{Duration, Instant};
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
-use stormhook_shared::decide::{Progress, progress};
+use stormhook_shared::decide::{Progress, Seen, progress};
 use stormhook_shared::domain::group::GroupKey;
+use stormhook_shared::domain::ids::TriggerId;
 use stormhook_shared::domain::ledger::{Action, Plan};
 use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::leases::Lease;
-use stormhook_shared::ports::platform::{Platform, PlatformError};
+use stormhook_shared::ports::platform::{Forwarded, Notes, Platform, PlatformError, Step};
 use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
 
 /// The first pause between two tries.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause between two tries, unless the platform asks for a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// The longest pause between two looks at what goes on by itself.
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
+
 /// Who performs, and where.
 pub(super) struct Performer<'a> {
+    pub(super) context: &'a Context,
     pub(super) platform: &'a dyn Platform,
     pub(super) group: &'a GroupKey,
     pub(super) lease: &'a Lease,
@@ -46,6 +53,12 @@ pub(super) enum End {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Interrupted;
 
+/// How far a step brought an action.
+enum Progressing {
+    Ended(End),
+    Underway(String),
+}
+
 /// What is known of the calls so far.
 struct Tries {
     attempts: u32,
@@ -58,22 +71,77 @@ struct Tries {
 impl Performer<'_> {
     /// Performs `plan`. `is_own`: it was decided here a moment ago, so nobody can have begun it.
     pub(super) async fn perform(&self, plan: &Plan, is_own: bool) -> Result<End, Interrupted> {
+        match &plan.action {
+            Action::ScaleService {
+                service_id,
+                from,
+                to,
+                version,
+                ..
+            } => {
+                let change = Change {
+                    service_id,
+                    from: *from,
+                    to: *to,
+                    version: version.as_deref(),
+                };
+                self.scale(plan, &change, is_own).await
+            }
+            Action::ScaleHosts { .. } | Action::UpgradeService { .. } => {
+                self.pursue(plan, is_own).await
+            }
+            Action::UpgradeServices { push, services } => self.hand_out(plan, push, services).await,
+            Action::Forward {
+                trigger,
+                service_name,
+                port,
+                path,
+            } => {
+                if !is_own {
+                    return Ok(End::Failed {
+                        code: Code::Uncertain,
+                        message: format!(
+                            "{}, but the worker stopped meanwhile: nobody can know whether it arrived",
+                            plan.action
+                        ),
+                        attempts: 0,
+                    });
+                }
+                let request = Request {
+                    trigger: *trigger,
+                    service_name,
+                    port: *port,
+                    path,
+                };
+                self.forward(plan, &request).await
+            }
+        }
+    }
+
+    /// Gives a service another scale.
+    async fn scale(
+        &self,
+        plan: &Plan,
+        change: &Change<'_>,
+        is_own: bool,
+    ) -> Result<End, Interrupted> {
         let mut tries = Tries {
             attempts: 0,
             may_have_acted: !is_own,
             is_unread: !is_own,
         };
         // A platform with versions refuses a stale write itself: no need to look again before the first.
-        let mut look_first = !(is_own && is_versioned(&plan.action));
+        let mut look_first = !(is_own && change.version.is_some());
         let mut pauses = pauses();
         loop {
-            let error = match self.attempt(plan, look_first, &mut tries).await? {
+            let error = match self.attempt(plan, change, look_first, &mut tries).await? {
                 Ok(end) => return Ok(end),
                 Err(error) => error,
             };
             look_first = true;
             let (message, retry_after) = match error {
                 PlatformError::Refused { message } => return Ok(tries.refused(message)),
+                PlatformError::LeaseEnds => return Err(Interrupted),
                 PlatformError::Transient {
                     message,
                     retry_after,
@@ -81,7 +149,7 @@ impl Performer<'_> {
                 } => (message, retry_after),
             };
             if Timestamp::now() >= plan.deadline {
-                return Ok(match self.look(plan, &mut tries).await {
+                return Ok(match self.look(plan, change, &mut tries).await {
                     Ok(Some(end)) => end,
                     Ok(None) | Err(_) => tries.out_of_time(message),
                 });
@@ -94,47 +162,56 @@ impl Performer<'_> {
     async fn attempt(
         &self,
         plan: &Plan,
+        change: &Change<'_>,
         look_first: bool,
         tries: &mut Tries,
     ) -> Result<Result<End, PlatformError>, Interrupted> {
         if look_first {
-            match self.look(plan, tries).await {
+            match self.look(plan, change, tries).await {
                 Ok(Some(end)) => return Ok(Ok(end)),
                 Ok(None) => {}
                 Err(error) => return Ok(Err(error)),
             }
         }
-        if !self
-            .lease
-            .outlasts(self.platform.call_timeout(), Instant::now())
-        {
-            return Err(Interrupted);
-        }
+        self.hold_lease()?;
         tries.attempts += 1;
-        Ok(match self.platform.perform(&plan.action).await {
-            Ok(()) => Ok(End::Done {
-                attempts: tries.attempts,
-            }),
-            Err(error) => {
-                let is_unknown = matches!(
-                    error,
-                    PlatformError::Transient {
-                        is_untouched: false,
-                        ..
-                    }
-                );
-                tries.may_have_acted |= is_unknown;
-                tries.is_unread |= is_unknown;
-                Err(error)
-            }
-        })
+        let Change {
+            service_id,
+            to,
+            version,
+            ..
+        } = *change;
+        Ok(
+            match self.platform.scale_service(service_id, to, version).await {
+                Ok(()) => Ok(End::Done {
+                    attempts: tries.attempts,
+                }),
+                Err(error) => {
+                    let is_unknown = matches!(
+                        error,
+                        PlatformError::Transient {
+                            is_untouched: false,
+                            ..
+                        }
+                    );
+                    tries.may_have_acted |= is_unknown;
+                    tries.is_unread |= is_unknown;
+                    Err(error)
+                }
+            },
+        )
     }
 
     /// Reads what is there. `None`: the plan's start, so it can be performed.
-    async fn look(&self, plan: &Plan, tries: &mut Tries) -> Result<Option<End>, PlatformError> {
+    async fn look(
+        &self,
+        plan: &Plan,
+        change: &Change<'_>,
+        tries: &mut Tries,
+    ) -> Result<Option<End>, PlatformError> {
         let seen = self.platform.observe(self.group).await?;
         tries.is_unread = false;
-        Ok(match progress(&plan.action, &seen) {
+        Ok(match progress(change.from, change.to, &seen) {
             Progress::Reached => Some(End::Done {
                 attempts: tries.attempts,
             }),
@@ -142,6 +219,178 @@ impl Performer<'_> {
             Progress::Elsewhere { found } => Some(tries.changed_by_others(&plan.action, &found)),
         })
     }
+
+    /// Takes an action step by step to its end.
+    async fn pursue(&self, plan: &Plan, is_own: bool) -> Result<End, Interrupted> {
+        let mut notes = Notes::new(self.lease.clone(), !is_own);
+        let mut looks = looks();
+        let mut failures = pauses();
+        let mut before = String::new();
+        loop {
+            let (what, rest) = match self.step(plan, &mut notes).await {
+                Ok(Progressing::Ended(end)) => return Ok(end),
+                Ok(Progressing::Underway(what)) => {
+                    failures.reset();
+                    if what != before {
+                        looks.reset();
+                        before.clone_from(&what);
+                    }
+                    (what, None)
+                }
+                Err(PlatformError::LeaseEnds) => return Err(Interrupted),
+                Err(PlatformError::Refused { message }) => {
+                    return Ok(End::Failed {
+                        code: Code::PlatformRefused,
+                        message,
+                        attempts: notes.calls(),
+                    });
+                }
+                Err(PlatformError::Transient {
+                    message,
+                    retry_after,
+                    ..
+                }) => {
+                    let rest = failures.next_backoff().unwrap_or(LONGEST_PAUSE);
+                    (message, Some(retry_after.unwrap_or_default().max(rest)))
+                }
+            };
+            if Timestamp::now() >= plan.deadline {
+                return Ok(End::Failed {
+                    code: Code::DeadlineExceeded,
+                    message: format!("{}, but gave up at the deadline: {what}", plan.action),
+                    attempts: notes.calls(),
+                });
+            }
+            pause(&mut looks, rest, self.stop).await?;
+        }
+    }
+
+    async fn step(&self, plan: &Plan, notes: &mut Notes) -> Result<Progressing, PlatformError> {
+        if notes.calls() == 0
+            && !notes.is_resumed
+            && let Some(reason) = self.changed_since(plan).await?
+        {
+            return Ok(Progressing::Ended(End::NotPerformed { reason }));
+        }
+        let step = self.platform.pursue(&plan.action, notes).await?;
+        let attempts = notes.calls();
+        Ok(match step {
+            Step::Underway { what } => Progressing::Underway(what),
+            Step::Done => Progressing::Ended(End::Done { attempts }),
+            Step::Failed { code, message } => Progressing::Ended(End::Failed {
+                code,
+                message,
+                attempts,
+            }),
+        })
+    }
+
+    /// What is not as it was when `plan` was decided, so that its bounds would not hold.
+    async fn changed_since(&self, plan: &Plan) -> Result<Option<String>, PlatformError> {
+        let Action::ScaleHosts { from, .. } = &plan.action else {
+            return Ok(None);
+        };
+        let Seen::Hosts(found) = self.platform.observe(self.group).await? else {
+            return Ok(Some("the group cannot be read any more".to_owned()));
+        };
+        let count = found.hosts.len();
+        let is_same = u32::try_from(count) == Ok(*from);
+        Ok((!is_same).then(|| format!("{}, but it has {count} now", plan.action)))
+    }
+
+    /// Passes a request on. It is tried again only while the service surely cannot have done anything with it, or says
+    /// that it failed.
+    async fn forward(&self, plan: &Plan, request: &Request<'_>) -> Result<End, Interrupted> {
+        let mut pauses = pauses();
+        let mut attempts = 0;
+        loop {
+            let (message, retry_after) = match self.pass_on(request, &mut attempts).await? {
+                Ok(()) => return Ok(End::Done { attempts }),
+                Err(PlatformError::LeaseEnds) => return Err(Interrupted),
+                Err(PlatformError::Refused { message }) => {
+                    return Ok(End::Failed {
+                        code: Code::TargetRefused,
+                        message,
+                        attempts,
+                    });
+                }
+                Err(PlatformError::Transient {
+                    message,
+                    retry_after,
+                    ..
+                }) => (message, retry_after),
+            };
+            if Timestamp::now() >= plan.deadline {
+                return Ok(End::Failed {
+                    code: Code::DeadlineExceeded,
+                    message: format!("{}, but gave up at the deadline: {message}", plan.action),
+                    attempts,
+                });
+            }
+            pause(&mut pauses, retry_after, self.stop).await?;
+        }
+    }
+
+    async fn pass_on(
+        &self,
+        request: &Request<'_>,
+        attempts: &mut u32,
+    ) -> Result<Result<(), PlatformError>, Interrupted> {
+        let found = self.context.backbone.triggers.find(request.trigger).await;
+        let trigger = match found {
+            Ok(Some(logged)) => logged.trigger,
+            Ok(None) => {
+                let message = "the request's body is not in the trigger log any more".to_owned();
+                return Ok(Err(PlatformError::Refused { message }));
+            }
+            Err(error) => {
+                return Ok(Err(PlatformError::Transient {
+                    message: error.to_string(),
+                    retry_after: None,
+                    is_untouched: true,
+                    is_down: false,
+                }));
+            }
+        };
+        self.hold_lease()?;
+        *attempts += 1;
+        let forwarded = Forwarded {
+            service_name: request.service_name,
+            port: request.port,
+            path: request.path,
+            content_type: trigger.content_type.as_deref(),
+            body: &trigger.body,
+        };
+        Ok(self.platform.forward(&forwarded).await)
+    }
+
+    /// A call must be over before the lease is.
+    fn hold_lease(&self) -> Result<(), Interrupted> {
+        if self
+            .lease
+            .outlasts(self.platform.call_timeout(), Instant::now())
+        {
+            Ok(())
+        } else {
+            Err(Interrupted)
+        }
+    }
+}
+
+/// A service's way from one scale to another.
+struct Change<'a> {
+    service_id: &'a str,
+    from: u32,
+    to: u32,
+    version: Option<&'a str>,
+}
+
+/// A request to be passed on.
+struct Request<'a> {
+    trigger: TriggerId,
+    service_name: &'a str,
+    port: u16,
+    path: &'a str,
 }
 
 impl Tries {
@@ -200,6 +449,14 @@ pub(crate) fn pauses() -> ExponentialBackoff {
     }
 }
 
+/// The pauses between two looks at what goes on by itself.
+fn looks() -> ExponentialBackoff {
+    ExponentialBackoff {
+        max_interval: LONGEST_LOOK,
+        ..pauses()
+    }
+}
+
 /// Waits for the next try, no shorter than the platform asks for.
 pub(crate) async fn pause(
     pauses: &mut ExponentialBackoff,
@@ -211,11 +468,5 @@ pub(crate) async fn pause(
     tokio::select! {
         () = tokio::time::sleep(pause) => Ok(()),
         () = stop.cancelled() => Err(Interrupted),
-    }
-}
-
-fn is_versioned(action: &Action) -> bool {
-    match action {
-        Action::ScaleService { version, .. } => version.is_some(),
     }
 }

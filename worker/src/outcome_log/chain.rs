@@ -13,10 +13,6 @@ use stormhook_shared::ports::questions::PlanSummary;
 /// One entry of the outcome log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all entries settle a trigger"
-)]
 pub enum LogEntry {
     /// A trigger came to its end.
     #[serde(rename_all = "camelCase")]

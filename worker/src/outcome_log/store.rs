@@ -328,9 +328,9 @@ pub(super) fn parse_number(bytes: &[u8]) -> Result<u64, StoreError> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use stormhook_shared::domain::kind::Driver;
     use stormhook_shared::domain::ledger::Action;
     use stormhook_shared::domain::outcome::{CalledReceiver, Code, TriggerFacts, Verdict};
-    use stormhook_shared::domain::receiver::Driver;
     use stormhook_shared::domain::trigger::Source;
     use stormhook_shared::ports::questions::PlanSummary;
 
@@ -385,6 +385,7 @@ pub(super) mod tests {
                     idempotency_key: None,
                     replay_of: None,
                     parent_id: None,
+                    parent_sequence: None,
                     body_sha256: String::new(),
                     body_bytes: 0,
                 },

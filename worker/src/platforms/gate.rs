@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use stormhook_shared::decide::Seen;
 use stormhook_shared::domain::group::GroupKey;
+use stormhook_shared::domain::kind::Kind;
 use stormhook_shared::domain::ledger::Action;
-use stormhook_shared::domain::receiver::Kind;
-use stormhook_shared::ports::platform::{Platform, PlatformError, Target, TargetKind, Unusable};
+
+use stormhook_shared::ports::platform::{
+    Forwarded, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
+};
 use tokio::sync::Semaphore;
 
 use super::breaker::Breaker;
@@ -70,8 +73,22 @@ impl Platform for Gate {
         self.pass(self.platform.observe(group)).await
     }
 
-    async fn perform(&self, action: &Action) -> Result<(), PlatformError> {
-        self.pass(self.platform.perform(action)).await
+    async fn scale_service(
+        &self,
+        service_id: &str,
+        to: u32,
+        version: Option<&str>,
+    ) -> Result<(), PlatformError> {
+        self.pass(self.platform.scale_service(service_id, to, version))
+            .await
+    }
+
+    async fn pursue(&self, action: &Action, notes: &mut Notes) -> Result<Step, PlatformError> {
+        self.pass(self.platform.pursue(action, notes)).await
+    }
+
+    async fn forward(&self, request: &Forwarded<'_>) -> Result<(), PlatformError> {
+        self.pass(self.platform.forward(request)).await
     }
 
     async fn check(&self, kind: &Kind) -> Result<Result<(), Unusable>, PlatformError> {

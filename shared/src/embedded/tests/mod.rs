@@ -5,7 +5,7 @@ mod failing_disk;
 
 use crate::domain::group::GroupKey;
 use crate::domain::ids::{ReceiverId, Revision, TriggerId};
-use crate::domain::receiver::Driver;
+use crate::domain::kind::Driver;
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::{Source, Trigger};
 
@@ -26,6 +26,9 @@ fn trigger(group: &str) -> Trigger {
         idempotency_key: None,
         replay_of: None,
         parent_id: None,
+        parent_sequence: None,
+        notice: None,
+        query: None,
         registry_revision: Revision(0),
         content_type: None,
         body: b"body".to_vec(),

@@ -67,7 +67,11 @@ pub(super) async fn read(what: &str, mut response: Response) -> Result<Value, Fa
         });
     }
     let message = format!("{what}: {}", in_words(status, body.as_ref()));
+    // The state has changed since it was read: look again, and another call may be due.
+    let is_wrong_state = status == StatusCode::METHOD_NOT_ALLOWED
+        || body.is_some_and(|body| body["code"] == "ActionNotAvailable");
     Err(match status {
+        _ if is_wrong_state => transient(message, retry_after, true, false),
         StatusCode::NOT_FOUND => Failure::NotFound(message),
         // A conflict may have stored the change all the same: whoever tries again must look first.
         StatusCode::CONFLICT => transient(message, retry_after, false, false),
@@ -76,6 +80,33 @@ pub(super) async fn read(what: &str, mut response: Response) -> Result<Value, Fa
         status if status.is_server_error() => transient(message, retry_after, false, true),
         _ => refused(message),
     })
+}
+
+/// What the service behind the proxy says to a request that was passed on. Its body does not matter.
+pub(super) async fn forwarded(what: &str, mut response: Response) -> Result<(), PlatformError> {
+    let status = response.status();
+    let retry_after = retry_after(response.headers());
+    if status.is_success() {
+        return Ok(());
+    }
+    let start = response.chunk().await.ok().flatten().unwrap_or_default();
+    let start: String = String::from_utf8_lossy(&start)
+        .chars()
+        .take(LONGEST_MESSAGE)
+        .collect();
+    let message = format!("{what}: {status} {start}").trim_end().to_owned();
+    let is_passing = status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        );
+    let failure = if is_passing {
+        // The service is down, not the platform.
+        transient(message, retry_after, false, false)
+    } else {
+        refused(message)
+    };
+    Err(failure.into_error())
 }
 
 /// There was no answer to `what`.

@@ -4,12 +4,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, HeaderValue};
-use reqwest::{Method, redirect};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, RequestBuilder, redirect};
 use serde_json::Value;
 use stormhook_shared::configuration::{RancherConfiguration, Secret};
 use stormhook_shared::domain::ids::ProjectId;
-use stormhook_shared::ports::platform::PlatformError;
+use stormhook_shared::ports::platform::{Forwarded, PlatformError};
 use url::Url;
 
 use super::answer;
@@ -90,6 +90,63 @@ impl Connection {
             .map_err(answer::Failure::into_error)
     }
 
+    /// Creates a resource of a type.
+    pub(super) async fn create(&self, kind: &str, body: &Value) -> Result<Value, PlatformError> {
+        self.call(Method::POST, self.url(&[kind]), Some(body))
+            .await
+            .map_err(answer::Failure::into_error)
+    }
+
+    /// Begins an action of the resource at `path`, and returns the resource.
+    pub(super) async fn act(
+        &self,
+        path: &[&str],
+        action: &str,
+        body: &Value,
+    ) -> Result<Value, PlatformError> {
+        let mut url = self.url(path);
+        url.query_pairs_mut().append_pair("action", action);
+        self.call(Method::POST, url, Some(body))
+            .await
+            .map_err(answer::Failure::into_error)
+    }
+
+    /// Removes the resource at `path`; fine if there is none.
+    pub(super) async fn delete(&self, path: &[&str]) -> Result<(), PlatformError> {
+        answer::optional(self.call(Method::DELETE, self.url(path), None).await).map(|_| ())
+    }
+
+    /// Passes a request on through the server's proxy.
+    pub(super) async fn forward(
+        &self,
+        project: &ProjectId,
+        request: &Forwarded<'_>,
+    ) -> Result<(), PlatformError> {
+        let mut url = self.base.clone();
+        let (path, query) = match request.path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (request.path, None),
+        };
+        let Forwarded {
+            service_name, port, ..
+        } = request;
+        url.set_path(&format!(
+            "/r/projects/{project}/{service_name}:{port}{path}"
+        ));
+        url.set_query(query);
+        let what = format!("POST {}", url.path());
+        let mut sent = self
+            .authorized(self.http.post(url))
+            .body(request.body.to_vec());
+        if let Some(content_type) = request.content_type {
+            sent = sent.header(CONTENT_TYPE, content_type);
+        }
+        match sent.send().await {
+            Ok(response) => answer::forwarded(&what, response).await,
+            Err(error) => Err(answer::no_answer(&what, &error).into_error()),
+        }
+    }
+
     /// All resources of a type, over all pages. Rows shift between pages when others are removed meanwhile, so
     /// the same one can come twice.
     pub(super) async fn list(&self, kind: &str) -> Result<Vec<Value>, PlatformError> {
@@ -138,18 +195,23 @@ impl Connection {
         let what = format!("{method} {}", url.path());
         // Cattle answers with a web page to whoever accepts anything.
         let mut request = self
-            .http
-            .request(method, url)
+            .authorized(self.http.request(method, url))
             .header(ACCEPT, HeaderValue::from_static("application/json"));
-        if let Some((access_key, secret_key)) = &self.credentials {
-            request = request.basic_auth(access_key, Some(secret_key.expose()));
-        }
         if let Some(body) = body {
             request = request.json(body);
         }
         match request.send().await {
             Ok(response) => answer::read(&what, response).await,
             Err(error) => Err(answer::no_answer(&what, &error)),
+        }
+    }
+
+    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.credentials {
+            Some((access_key, secret_key)) => {
+                request.basic_auth(access_key, Some(secret_key.expose()))
+            }
+            None => request,
         }
     }
 }

@@ -1,9 +1,13 @@
-//! Rancher 1.6's Cattle API, v2-beta: services. Facts about it that are not plain from the code stand beside the
-//! code that depends on them.
+//! Rancher 1.6's Cattle API, v2-beta. Facts about it that are not plain from the code stand beside the code that
+//! depends on them.
 
 mod answer;
 mod connection;
+mod host;
+mod labels;
+mod scale_hosts;
 mod service;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,18 +18,23 @@ use stormhook_shared::configuration::RancherConfiguration;
 use stormhook_shared::decide::Seen;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::ProjectId;
+use stormhook_shared::domain::kind::{self, Kind};
 use stormhook_shared::domain::ledger::Action;
-use stormhook_shared::domain::receiver::Kind;
-use stormhook_shared::ports::platform::{Platform, PlatformError, Target, TargetKind, Unusable};
+use stormhook_shared::domain::outcome::Code;
+use stormhook_shared::ports::platform::{
+    Forwarded, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
+};
 
 use connection::Connection;
 pub use connection::RancherError;
+use upgrade::Upgrade;
 
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One environment of a Cattle server.
 pub struct Rancher {
+    project: ProjectId,
     connection: Connection,
 }
 
@@ -33,6 +42,7 @@ impl Rancher {
     /// A connection to the environment `project`. Nothing is called yet.
     pub fn new(project: &ProjectId, options: &RancherConfiguration) -> Result<Self, RancherError> {
         Ok(Self {
+            project: project.clone(),
             connection: Connection::new(project, options, CALL_TIMEOUT)?,
         })
     }
@@ -46,17 +56,32 @@ impl Rancher {
 #[async_trait]
 impl Platform for Rancher {
     async fn observe(&self, group: &GroupKey) -> Result<Seen, PlatformError> {
-        let Some(id) = service::id_in(group) else {
-            return Ok(Seen::Unsupported {
-                reason: format!("group {group} is no service"),
-            });
-        };
-        let found = self.service(id).await?;
-        service::see(id, found.as_ref())
+        match group.target() {
+            Some(kind::Target::Service(id)) => {
+                let found = self.service(&id).await?;
+                service::see(&id, found.as_ref())
+            }
+            Some(kind::Target::Hosts(selector)) => {
+                let all = self.connection.list("hosts").await?;
+                Ok(Seen::Hosts(host::see(&selector, &all)))
+            }
+            Some(kind::Target::Services(selector)) => {
+                let all = self.connection.list("services").await?;
+                Ok(Seen::Services(service::matching(&selector, &all)))
+            }
+            Some(kind::Target::Endpoint { .. }) => Ok(Seen::Endpoint),
+            None => Ok(Seen::Unsupported {
+                reason: format!("group {group} is of a kind that is not known here"),
+            }),
+        }
     }
 
-    async fn perform(&self, action: &Action) -> Result<(), PlatformError> {
-        let Action::ScaleService { service_id, to, .. } = action;
+    async fn scale_service(
+        &self,
+        service_id: &str,
+        to: u32,
+        _version: Option<&str>,
+    ) -> Result<(), PlatformError> {
         // Nothing but the scale: Cattle ignores what cannot be changed, but stores everything else it is sent.
         self.connection
             .put(&["services", service_id], &json!({"scale": to}))
@@ -64,18 +89,69 @@ impl Platform for Rancher {
             .map(|_| ())
     }
 
+    async fn pursue(&self, action: &Action, notes: &mut Notes) -> Result<Step, PlatformError> {
+        match action {
+            Action::ScaleHosts { create, remove, .. } => {
+                scale_hosts::step(&self.connection, create, remove, notes).await
+            }
+            Action::UpgradeService {
+                service_id,
+                name,
+                push,
+                containers,
+                batch_size,
+                interval_millis,
+                start_first,
+            } => {
+                let upgrade = Upgrade {
+                    service_id,
+                    name,
+                    push,
+                    containers,
+                    batch_size: *batch_size,
+                    interval_millis: *interval_millis,
+                    start_first: *start_first,
+                };
+                upgrade::step(&self.connection, &upgrade, notes).await
+            }
+            Action::ScaleService { .. }
+            | Action::UpgradeServices { .. }
+            | Action::Forward { .. } => Ok(Step::Failed {
+                code: Code::Unsupported,
+                message: "this action is not pursued in steps".to_owned(),
+            }),
+        }
+    }
+
+    async fn forward(&self, request: &Forwarded<'_>) -> Result<(), PlatformError> {
+        self.connection.forward(&self.project, request).await
+    }
+
     async fn check(&self, kind: &Kind) -> Result<Result<(), Unusable>, PlatformError> {
-        let Kind::ScaleService(config) = kind;
-        let found = self.service(&config.service_id).await?;
-        Ok(
-            match service::kind_of_problem(&config.service_id, found.as_ref()) {
-                None => Ok(()),
-                Some(problem) => Err(Unusable {
-                    field: "serviceId".to_owned(),
-                    message: problem.into_sentence(),
-                }),
-            },
-        )
+        let unusable = |field: &str, message| {
+            Ok(Err(Unusable {
+                field: field.to_owned(),
+                message,
+            }))
+        };
+        match kind {
+            Kind::ScaleService(config) => {
+                let found = self.service(&config.service_id).await?;
+                match service::problem(&config.service_id, found.as_ref()) {
+                    None => Ok(Ok(())),
+                    Some(message) => unusable("serviceId", message),
+                }
+            }
+            Kind::ForwardPost(config) if config.project_id != self.project => unusable(
+                "projectId",
+                format!(
+                    "requests can be passed on within project {} only, not to {}",
+                    self.project, config.project_id
+                ),
+            ),
+            // What carries the labels is looked for when a trigger comes, and need not be there before.
+            Kind::ScaleHost(_) | Kind::ServiceUpgrade(_) | Kind::ForwardPost(_) => Ok(Ok(())),
+        }
     }
 
     async fn targets(&self, of: TargetKind) -> Result<Vec<Target>, PlatformError> {
@@ -97,18 +173,16 @@ impl Platform for Rancher {
             }
             TargetKind::HostLabel => {
                 let hosts = self.connection.list("hosts").await?;
-                let labels = service::count_labels(hosts.iter().map(|host| &host["labels"]));
-                Ok(labels
+                let labels = hosts.iter().filter(|host| host::counts(host));
+                Ok(labels::count(labels.map(|host| &host["labels"]))
                     .into_iter()
                     .map(|((key, value), count)| Target::HostLabel { key, value, count })
                     .collect())
             }
             TargetKind::ServiceLabel => {
                 let services = self.connection.list("services").await?;
-                let labels = services
-                    .iter()
-                    .map(|service| &service["launchConfig"]["labels"]);
-                Ok(service::count_labels(labels)
+                let configs = services.iter().flat_map(service::configs);
+                Ok(labels::count(configs.map(|config| &config["labels"]))
                     .into_iter()
                     .map(|((key, value), count)| Target::ServiceLabel { key, value, count })
                     .collect())

@@ -1,12 +1,14 @@
-//! What a service's JSON says: whether it can be scaled, and from where. Pure.
+//! What a service's JSON says: whether it can be scaled, from where, and what it runs. Pure.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use stormhook_shared::decide::{Seen, ServiceSeen};
-use stormhook_shared::domain::group::GroupKey;
+use stormhook_shared::decide::{Container, MatchedService, Seen, ServiceSeen};
 use stormhook_shared::domain::scaling::LARGEST_SCALE;
+use stormhook_shared::domain::selector::Selector;
 use stormhook_shared::ports::platform::{PlatformError, Target};
+
+use super::labels;
 
 const GLOBAL_LABEL: &str = "io.rancher.scheduler.global";
 const NO_IMAGE: &str = "docker:rancher/none";
@@ -22,41 +24,17 @@ const UNSAFE_STATES: [&str; 7] = [
 ];
 const GONE_STATES: [&str; 4] = ["removing", "removed", "purging", "purged"];
 
-/// Why a service cannot be scaled.
-pub(super) enum Problem {
-    Gone(String),
-    Unsupported(String),
-}
-
-impl Problem {
-    /// The reason.
-    pub(super) fn into_sentence(self) -> String {
-        match self {
-            Self::Gone(sentence) | Self::Unsupported(sentence) => sentence,
-        }
-    }
-}
-
-/// The service id in `service/<project>/<id>`.
-pub(super) fn id_in(group: &GroupKey) -> Option<&str> {
-    let (kind, rest) = group.as_str().split_once('/')?;
-    let (_, id) = rest.split_once('/')?;
-    (kind == "service").then_some(id)
-}
-
 /// What a decision needs of the service with this id.
 pub(super) fn see(id: &str, service: Option<&Value>) -> Result<Seen, PlatformError> {
-    match kind_of_problem(id, service) {
-        Some(Problem::Gone(reason)) => return Ok(Seen::Gone { reason }),
-        Some(Problem::Unsupported(reason)) => return Ok(Seen::Unsupported { reason }),
-        None => {}
-    }
-    let service = service.unwrap_or(&Value::Null);
+    let service = match there(id, service) {
+        Ok(service) => service,
+        Err(reason) => return Ok(Seen::Gone { reason }),
+    };
     let state = service["state"].as_str().unwrap_or_default();
     let name = name_of(service, id);
     if UNSAFE_STATES.contains(&state) {
         return Err(PlatformError::Transient {
-            message: format!("service {name} is {state}, and cannot be scaled before that ends"),
+            message: format!("service {name} is {state}, and cannot be changed before that ends"),
             retry_after: None,
             is_untouched: true,
             is_down: false,
@@ -67,47 +45,101 @@ pub(super) fn see(id: &str, service: Option<&Value>) -> Result<Seen, PlatformErr
     let scale = u32::try_from(scale).unwrap_or(LARGEST_SCALE);
     Ok(Seen::Service(ServiceSeen {
         id: id.to_owned(),
-        name,
         scale,
         version: None,
+        unscalable: unscalable(service, &name),
+        containers: containers(service),
+        name,
     }))
 }
 
 /// Why the service cannot be scaled, whatever its scale.
-pub(super) fn kind_of_problem(id: &str, service: Option<&Value>) -> Option<Problem> {
-    let Some(service) = service else {
-        return Some(Problem::Gone(format!("there is no service {id}")));
+pub(super) fn problem(id: &str, service: Option<&Value>) -> Option<String> {
+    match there(id, service) {
+        Ok(service) => unscalable(service, &name_of(service, id)),
+        Err(reason) => Some(reason),
+    }
+}
+
+/// The services of which a container carries the labels.
+pub(super) fn matching(selector: &Selector, all: &[Value]) -> Vec<MatchedService> {
+    let matches = |service: &&Value| {
+        configs(service).any(|config| labels::are_selected(selector, &config["labels"]))
     };
-    let name = name_of(service, id);
+    all.iter()
+        .filter(matches)
+        .filter_map(|service| {
+            let id = service["id"].as_str()?;
+            there(id, Some(service)).ok()?;
+            Some(MatchedService {
+                id: id.to_owned(),
+                name: name_of(service, id),
+            })
+        })
+        .collect()
+}
+
+/// The configurations of a service's containers, the primary one first.
+pub(super) fn configs(service: &Value) -> impl Iterator<Item = &Value> {
+    let sidekicks = service["secondaryLaunchConfigs"].as_array();
+    std::iter::once(&service["launchConfig"])
+        .filter(|config| config.is_object())
+        .chain(sidekicks.into_iter().flatten())
+}
+
+fn containers(service: &Value) -> Vec<Container> {
+    let is_primary = |config: &Value| std::ptr::eq(config, &raw const service["launchConfig"]);
+    configs(service)
+        .map(|config| Container {
+            name: (!is_primary(config)).then(|| name_of(config, "")),
+            image: config["imageUuid"].as_str().unwrap_or_default().to_owned(),
+            labels: labels::of(&config["labels"]),
+        })
+        .collect()
+}
+
+/// The service, or the sentence that says that it is gone.
+fn there<'a>(id: &str, service: Option<&'a Value>) -> Result<&'a Value, String> {
+    let Some(service) = service else {
+        return Err(format!("there is no service {id}"));
+    };
     let state = service["state"].as_str().unwrap_or_default();
     if !service["removed"].is_null() || GONE_STATES.contains(&state) {
-        return Some(Problem::Gone(format!("service {name} was removed")));
+        return Err(format!("service {} was removed", name_of(service, id)));
     }
+    Ok(service)
+}
+
+fn unscalable(service: &Value, name: &str) -> Option<String> {
     let kind = service["type"].as_str().unwrap_or_default();
     let launch = &service["launchConfig"];
-    let reason = if !matches!(kind, "service" | "loadBalancerService") {
-        format!("service {name} is a {kind}, which has no containers to scale")
-    } else if launch.is_null()
-        || launch["imageUuid"]
-            .as_str()
-            .is_none_or(|image| image == NO_IMAGE)
+    if !matches!(kind, "service" | "loadBalancerService") {
+        Some(format!(
+            "service {name} is a {kind}, which has no containers to scale"
+        ))
+    } else if launch["imageUuid"]
+        .as_str()
+        .is_none_or(|image| image == NO_IMAGE)
     {
-        format!("service {name} has no image, so it has no containers to scale")
+        Some(format!(
+            "service {name} has no image, so it has no containers to scale"
+        ))
     } else if is_global(service) {
-        format!("service {name} is global: it runs once on every host and cannot be scaled")
+        Some(format!(
+            "service {name} is global: it runs once on every host and cannot be scaled"
+        ))
     } else if !service["scalePolicy"].is_null() {
-        format!("service {name} is scaled by its own scale policy")
+        Some(format!("service {name} is scaled by its own scale policy"))
     } else {
-        return None;
-    };
-    Some(Problem::Unsupported(reason))
+        None
+    }
 }
 
 /// The service as something to choose, if it can be scaled.
 pub(super) fn target(service: &Value, stacks: &BTreeMap<String, String>) -> Option<Target> {
     let id = service["id"].as_str()?;
     match see(id, Some(service)) {
-        Ok(Seen::Service(seen)) => Some(Target::Service {
+        Ok(Seen::Service(seen)) if seen.unscalable.is_none() => Some(Target::Service {
             id: seen.id,
             name: seen.name,
             stack: service["stackId"]
@@ -120,34 +152,12 @@ pub(super) fn target(service: &Value, stacks: &BTreeMap<String, String>) -> Opti
     }
 }
 
-/// How often each label stands in these objects.
-pub(super) fn count_labels<'a>(
-    labels: impl Iterator<Item = &'a Value>,
-) -> BTreeMap<(String, String), u32> {
-    let mut counts = BTreeMap::new();
-    for (key, value) in labels.filter_map(Value::as_object).flatten() {
-        let value = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        *counts.entry((key.clone(), value)).or_default() += 1;
-    }
-    counts
-}
-
 /// The label counts in any case, and those of sidekicks count too.
 fn is_global(service: &Value) -> bool {
-    let sidekicks = service["secondaryLaunchConfigs"].as_array();
-    let sidekicks = sidekicks.into_iter().flatten();
-    std::iter::once(&service["launchConfig"])
-        .chain(sidekicks)
-        .filter_map(|config| config["labels"].as_object())
-        .flatten()
+    configs(service)
+        .flat_map(|config| labels::of(&config["labels"]))
         .any(|(key, value)| {
-            key.eq_ignore_ascii_case(GLOBAL_LABEL)
-                && value
-                    .to_string()
-                    .trim_matches('"')
-                    .eq_ignore_ascii_case("true")
+            key.eq_ignore_ascii_case(GLOBAL_LABEL) && value.eq_ignore_ascii_case("true")
         })
 }
 
@@ -202,17 +212,39 @@ mod tests {
             (json!({"removed": "2026-01-01T00:00:00Z"}), "removed"),
             (json!({"state": "removing"}), "removed"),
         ] {
-            let problem = kind_of_problem("1s5", Some(&service(&change)));
-            let sentence = problem.map(Problem::into_sentence).unwrap_or_default();
+            let sentence = problem("1s5", Some(&service(&change))).unwrap_or_default();
             assert!(
                 sentence.contains("web") && sentence.contains(says),
                 "{change}: {sentence}"
             );
         }
-        assert!(
-            kind_of_problem("1s9", None)
-                .is_some_and(|problem| problem.into_sentence().contains("1s9"))
-        );
+        assert!(problem("1s9", None).is_some_and(|sentence| sentence.contains("1s9")));
+    }
+
+    /// rancher/rancher issue 7932: labels of sidekicks were not looked at.
+    #[test]
+    fn a_service_matches_by_any_of_its_containers() {
+        let sidekick =
+            json!({"name": "log", "imageUuid": "docker:log:1", "labels": {"App": "Log"}});
+        let all = [
+            service(&json!({"secondaryLaunchConfigs": [sidekick]})),
+            service(&json!({"id": "1s6", "launchConfig": null})),
+            service(
+                &json!({"id": "1s7", "state": "removing", "launchConfig": {"labels": {"app": "log"}}}),
+            ),
+        ];
+        let found = matching(&Selector::parse("app=log").unwrap(), &all);
+        let ids: Vec<_> = found.iter().map(|service| service.id.as_str()).collect();
+        assert_eq!(ids, ["1s5"]);
+        let Ok(Seen::Service(seen)) = see("1s5", Some(&all[0])) else {
+            panic!("it is there");
+        };
+        let names: Vec<_> = seen
+            .containers
+            .iter()
+            .map(|one| one.name.as_deref())
+            .collect();
+        assert_eq!(names, [None, Some("log")]);
     }
 
     #[test]

@@ -1,0 +1,378 @@
+//! The rules of scaleHost: which hosts are cloned, which go, and what new ones are called. Every trigger of a batch
+//! finds the group as the one before would have left it, so that together they are one list of hosts to add and one
+//! to remove.
+
+use std::collections::BTreeSet;
+
+use super::HostSeen;
+use super::HostsSeen;
+use super::checks::Wish;
+use super::limits;
+use super::view::End;
+use crate::domain::kind::{DeleteOption, ScaleHost};
+use crate::domain::ledger::{Action, HostRef, NewHost};
+use crate::domain::outcome::{Code, Verdict};
+use crate::domain::receiver::OnLimit;
+
+/// A group of hosts as the next trigger finds it.
+#[derive(Debug, Clone)]
+pub(super) struct HostGroup {
+    /// From the oldest to the youngest.
+    hosts: Vec<Host>,
+    names_in_use: BTreeSet<String>,
+    started_with: u32,
+    removed: Vec<HostRef>,
+}
+
+#[derive(Debug, Clone)]
+enum Host {
+    There(HostSeen),
+    /// Decided on by an earlier trigger of the batch.
+    Planned(NewHost),
+}
+
+impl Host {
+    fn name(&self) -> &str {
+        match self {
+            Self::There(host) => &host.name,
+            Self::Planned(host) => &host.name,
+        }
+    }
+
+    fn is_working(&self) -> bool {
+        match self {
+            Self::There(host) => host.is_working,
+            Self::Planned(_) => true,
+        }
+    }
+}
+
+impl HostGroup {
+    pub(super) fn new(seen: HostsSeen) -> Self {
+        let mut hosts = seen.hosts;
+        // Ids of the same age are told apart as numbers are: a longer one is larger.
+        hosts.sort_by_key(|host| (host.created_at, host.id.len(), host.id.clone()));
+        let hosts: Vec<_> = hosts.into_iter().map(Host::There).collect();
+        Self {
+            started_with: count(&hosts),
+            hosts,
+            names_in_use: seen.names_in_use,
+            removed: Vec::new(),
+        }
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        count(&self.hosts)
+    }
+
+    /// What has to be done to get from what was seen to here.
+    pub(super) fn action(&self) -> Option<Action> {
+        let create: Vec<_> = self
+            .hosts
+            .iter()
+            .filter_map(|host| match host {
+                Host::Planned(new) => Some(new.clone()),
+                Host::There(_) => None,
+            })
+            .collect();
+        let is_needed = !create.is_empty() || !self.removed.is_empty();
+        is_needed.then(|| Action::ScaleHosts {
+            from: self.started_with,
+            to: self.count(),
+            create,
+            remove: self.removed.clone(),
+        })
+    }
+
+    /// The verdict on one trigger that finds the group as it is, and leaves it as the trigger wants it. Hosts that are
+    /// to go keep their names until they are gone: whoever adds others waits for that.
+    pub(super) fn decide(
+        &mut self,
+        config: &ScaleHost,
+        on_limit: OnLimit,
+        wish: Wish,
+    ) -> Result<Verdict, End> {
+        let from = self.count();
+        if from == 0 {
+            let message = format!("no host carries the label {}", config.host_selector);
+            return Ok(Verdict::new(Code::NoHostsWithLabel, message).scaling(0, 0));
+        }
+        let to = match limits::goal(&config.scaling, on_limit, wish, from, "the group") {
+            Ok(to) => to,
+            Err(verdict) => return Ok(verdict),
+        };
+        let (code, verb, names) = if to > from {
+            if !self.removed.is_empty() {
+                return Err(End);
+            }
+            let Some(base) = self.base() else {
+                let message = "all hosts of the group were added by hand, and only those that a machine driver made can be cloned";
+                return Ok(Verdict::new(Code::NoCloneableHost, message).scaling(from, from));
+            };
+            let names = (from..to).map(|_| self.add(&base)).collect();
+            (Code::HostsAdded, "added", names)
+        } else {
+            let names = (to..from)
+                .filter_map(|_| self.remove(config.delete_option))
+                .collect::<Vec<_>>();
+            (Code::HostsRemoved, "removed", names)
+        };
+        let message = format!("{verb} {} ({from} → {to} hosts)", listed(&names));
+        Ok(Verdict::new(code, message).scaling(from, to))
+    }
+
+    /// The oldest host that can be cloned.
+    fn base(&self) -> Option<HostSeen> {
+        self.hosts.iter().find_map(|host| match host {
+            Host::There(host) if host.is_cloneable => Some(host.clone()),
+            _ => None,
+        })
+    }
+
+    fn add(&mut self, base: &HostSeen) -> String {
+        let (prefix, digits) = split_name(&base.name);
+        let width = digits.len();
+        let last = self
+            .hosts
+            .iter()
+            .filter_map(|host| {
+                let (other, digits) = split_name(host.name());
+                // The one without a number counts as the first.
+                (other == prefix).then(|| digits.parse().unwrap_or(1_u64))
+            })
+            .max()
+            .unwrap_or(0);
+        let mut number = last.saturating_add(1);
+        let mut name = format!("{prefix}{number:0width$}");
+        while self.names_in_use.contains(&name.to_lowercase()) {
+            number = number.saturating_add(1);
+            name = format!("{prefix}{number:0width$}");
+        }
+        self.names_in_use.insert(name.to_lowercase());
+        let new = NewHost {
+            name: name.clone(),
+            base: base.id.clone(),
+        };
+        self.hosts.push(Host::Planned(new));
+        name
+    }
+
+    fn remove(&mut self, option: DeleteOption) -> Option<String> {
+        let places = 0..self.hosts.len();
+        let first = |places: &mut dyn Iterator<Item = usize>| {
+            let failing: Vec<_> = places.collect();
+            failing
+                .iter()
+                .copied()
+                .find(|place| {
+                    self.hosts
+                        .get(*place)
+                        .is_some_and(|host| !host.is_working())
+                })
+                .or(failing.first().copied())
+        };
+        let place = match option {
+            DeleteOption::LeastRecent => first(&mut places.into_iter()),
+            DeleteOption::MostRecent => first(&mut places.rev()),
+        }?;
+        let host = self.hosts.remove(place);
+        let name = host.name().to_owned();
+        match host {
+            Host::There(host) => self.removed.push(HostRef {
+                id: host.id,
+                name: host.name,
+            }),
+            Host::Planned(host) => {
+                self.names_in_use.remove(&host.name.to_lowercase());
+            }
+        }
+        Some(name)
+    }
+}
+
+fn count(hosts: &[Host]) -> u32 {
+    u32::try_from(hosts.len()).unwrap_or(u32::MAX)
+}
+
+/// A host's name up to its first dot, as what stands before its last digits and those digits.
+fn split_name(name: &str) -> (&str, &str) {
+    let short = name.split('.').next().unwrap_or(name);
+    let prefix = short.trim_end_matches(|c: char| c.is_ascii_digit());
+    short.split_at(prefix.len())
+}
+
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>();
+    match names.len().checked_sub(SHOWN) {
+        Some(more) if more > 0 => format!("{} and {more} more", shown.join(", ")),
+        _ => shown.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::kind::Scaling;
+    use crate::domain::scaling::{Amount, Bounds, Direction};
+    use crate::domain::selector::Selector;
+    use crate::domain::time::Timestamp;
+
+    fn host(id: &str, name: &str, age: i64) -> HostSeen {
+        HostSeen {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            created_at: Timestamp::from_millis(1_000_000 - age),
+            is_working: true,
+            is_cloneable: true,
+        }
+    }
+
+    fn group(hosts: &[HostSeen]) -> HostGroup {
+        HostGroup::new(HostsSeen {
+            hosts: hosts.to_vec(),
+            names_in_use: hosts.iter().map(|host| host.name.to_lowercase()).collect(),
+        })
+    }
+
+    fn config(action: Direction, amount: u32, delete_option: DeleteOption) -> ScaleHost {
+        let number = |number| Amount::try_from(number).unwrap();
+        ScaleHost {
+            host_selector: Selector::parse("role=web").unwrap(),
+            scaling: Scaling {
+                action,
+                amount: number(amount),
+                bounds: Bounds::new(number(1), number(20)).unwrap(),
+            },
+            delete_option,
+        }
+    }
+
+    fn decided(verdict: Result<Verdict, End>) -> Verdict {
+        let Ok(verdict) = verdict else {
+            panic!("the batch goes on");
+        };
+        verdict
+    }
+
+    fn up(group: &mut HostGroup, amount: u32) -> Verdict {
+        let config = config(Direction::Up, amount, DeleteOption::LeastRecent);
+        decided(group.decide(&config, OnLimit::Reject, Wish::AsConfigured))
+    }
+
+    fn down(group: &mut HostGroup, amount: u32, option: DeleteOption) -> Verdict {
+        let config = config(Direction::Down, amount, option);
+        decided(group.decide(&config, OnLimit::Reject, Wish::AsConfigured))
+    }
+
+    fn created(group: &HostGroup) -> Vec<(String, String)> {
+        match group.action() {
+            Some(Action::ScaleHosts { create, .. }) => create
+                .into_iter()
+                .map(|host| (host.name, host.base))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn removed(group: &HostGroup) -> Vec<String> {
+        match group.action() {
+            Some(Action::ScaleHosts { remove, .. }) => {
+                remove.into_iter().map(|host| host.id).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn names_count_on_with_their_padding() {
+        for (names, expected) in [
+            (&["web09"][..], "web10"),
+            (&["web01", "web9"], "web10"),
+            (&["web99"], "web100"),
+            (&["web"], "web2"),
+            (&["web", "web7"], "web8"),
+            (&["web1.example.org"], "web2"),
+            (&["web1", "db5"], "web2"),
+            (&["2"], "3"),
+            (&["web007"], "web008"),
+        ] {
+            let hosts: Vec<_> = (1_i64..)
+                .zip(names)
+                .map(|(number, name)| host(&format!("1h{number}"), name, 100 - number))
+                .collect();
+            let mut group = group(&hosts);
+            up(&mut group, 1);
+            assert_eq!(created(&group)[0].0, expected, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_use_anywhere_is_passed_over() {
+        let mut group = HostGroup::new(HostsSeen {
+            hosts: vec![host("1h1", "web1", 1)],
+            names_in_use: ["web1", "web2", "web3"].map(str::to_owned).into(),
+        });
+        up(&mut group, 2);
+        let names: Vec<_> = created(&group).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["web4", "web5"]);
+    }
+
+    #[test]
+    fn the_oldest_that_a_machine_driver_made_is_cloned() {
+        let by_hand = HostSeen {
+            is_cloneable: false,
+            ..host("1h1", "rack1", 9)
+        };
+        let mut mixed = group(&[
+            host("1h3", "web2", 1),
+            by_hand.clone(),
+            host("1h2", "web1", 5),
+        ]);
+        assert_eq!(up(&mut mixed, 1).code, Code::HostsAdded);
+        assert_eq!(created(&mixed), [("web3".to_owned(), "1h2".to_owned())]);
+        assert_eq!(up(&mut group(&[by_hand]), 1).code, Code::NoCloneableHost);
+        assert_eq!(up(&mut group(&[]), 1).code, Code::NoHostsWithLabel);
+    }
+
+    #[test]
+    fn hosts_that_do_not_work_go_first_then_by_age() {
+        let failing = |id: &str, age| HostSeen {
+            is_working: false,
+            ..host(id, id, age)
+        };
+        let hosts = [
+            host("1h1", "a", 9),
+            failing("1h2", 8),
+            host("1h3", "c", 7),
+            failing("1h4", 6),
+            host("1h5", "e", 5),
+        ];
+        let mut oldest = group(&hosts);
+        down(&mut oldest, 3, DeleteOption::LeastRecent);
+        assert_eq!(removed(&oldest), ["1h2", "1h4", "1h1"]);
+        let mut youngest = group(&hosts);
+        down(&mut youngest, 3, DeleteOption::MostRecent);
+        assert_eq!(removed(&youngest), ["1h4", "1h2", "1h5"]);
+        let mut all = group(&hosts);
+        assert_eq!(
+            down(&mut all, 5, DeleteOption::MostRecent).code,
+            Code::BelowMin
+        );
+        assert_eq!(removed(&all), [""; 0], "all of them or none");
+    }
+
+    #[test]
+    fn what_one_trigger_adds_another_of_the_same_batch_can_take_away() {
+        let mut both = group(&[host("1h1", "web1", 9)]);
+        up(&mut both, 2);
+        down(&mut both, 1, DeleteOption::MostRecent);
+        assert_eq!(created(&both).len(), 1);
+        down(&mut both, 1, DeleteOption::LeastRecent);
+        assert_eq!(removed(&both), ["1h1"]);
+        assert_eq!(both.count(), 1);
+        let more = config(Direction::Up, 1, DeleteOption::MostRecent);
+        let next = both.decide(&more, OnLimit::Reject, Wish::AsConfigured);
+        assert!(next.is_err(), "the removal is done first");
+    }
+}

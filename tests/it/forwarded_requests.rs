@@ -1,0 +1,75 @@
+//! Requests are passed on to a service through the platform's proxy.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use stormhook_tests::up::{Hook, Up};
+
+fn receiver(project: &str, service: &str) -> Value {
+    json!({
+        "name": format!("pass-on-to-{service}"), "driver": "forwardPost",
+        "forwardPostConfig": {"projectId": project, "serviceName": service, "port": "8080", "path": "/build/start"},
+    })
+}
+
+#[tokio::test]
+async fn a_request_arrives_with_body_content_type_and_query() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let hook = up.create(&receiver("1a5", "api")).await;
+    let with_query = Hook {
+        path: format!("{}&branch=main&dry=1", hook.path),
+        ..hook.clone()
+    };
+    let headers = [("prefer", "wait=60"), ("content-type", "text/x-build")];
+    let (status, passed) = up.post(&with_query, "build it", &headers).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(passed["outcome"]["code"], "forwarded", "{passed}");
+    assert_eq!(passed["group"], "forward/1a5/api:8080");
+    let calls = up.calls().await;
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0]["path"], "/r/projects/1a5/api:8080/build/start");
+    assert_eq!(calls[0]["body"], "build it");
+    assert_eq!(calls[0]["contentType"], "text/x-build");
+    assert_eq!(calls[0]["query"], "branch=main&dry=1");
+    up.stop().await;
+}
+
+#[tokio::test]
+async fn the_services_answer_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let hook = up.create(&receiver("1a5", "api")).await;
+    up.tweak("knobs", &json!({"forwardStatus": 422})).await;
+    let refused = up.outcome(&hook, "").await;
+    assert_eq!(refused["outcome"]["status"], "rejected", "{refused}");
+    assert_eq!(refused["outcome"]["code"], "targetRefused");
+    assert_eq!(refused["outcome"]["attempts"], 1);
+
+    up.tweak("knobs", &json!({"forwardStatus": 503})).await;
+    let (_, accepted) = up.post(&hook, "again", &[]).await;
+    stormhook_tests::wait::until("it is tried again", || async {
+        let calls = up.calls().await.len();
+        if calls >= 3 {
+            Ok(())
+        } else {
+            Err(format!("{calls} calls"))
+        }
+    })
+    .await;
+    up.tweak("knobs", &json!({"forwardStatus": 200})).await;
+    up.settled().await;
+    let path = format!("triggers/{}", accepted["id"].as_str().unwrap());
+    let (_, passed) = up.api(Method::GET, &path, None).await;
+    assert_eq!(passed["outcome"]["code"], "forwarded", "{passed}");
+    assert!(
+        passed["outcome"]["attempts"].as_u64() >= Some(3),
+        "{passed}"
+    );
+
+    let (status, error) = up
+        .api(Method::POST, "receivers", Some(&receiver("1a6", "web")))
+        .await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{error}");
+    assert_eq!(error["fieldName"], "projectId");
+    up.stop().await;
+}
