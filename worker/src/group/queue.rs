@@ -139,6 +139,8 @@ impl GroupQueue {
     pub(crate) fn read_from_log(&self, through: Sequence, is_end: bool) {
         let mut inner = self.lock();
         inner.taken = inner.taken.max(through);
+        // The partition's reader may be behind: what was read here waits all the same.
+        inner.newest = inner.newest.max(through);
         if is_end && inner.newest <= inner.taken {
             inner.has_overflowed = false;
         }
@@ -175,4 +177,23 @@ impl Drop for GroupQueue {
 
 fn weight(logged: &Logged) -> usize {
     HEAD_BYTES + logged.trigger.body.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_from_the_log_before_the_partitions_reader_came_there_lags_until_it_is_settled()
+    {
+        let queue = GroupQueue::new(Sequence(0), Arc::new(Budget::new(1_000)));
+        queue.overflow_up_to(Sequence(1));
+        assert_eq!(queue.take(10), Taken::ReadAfter(Sequence(0)));
+        queue.read_from_log(Sequence(2), true);
+        queue.settle(Sequence(1));
+        assert_eq!(queue.lag(), Some(Sequence(1)));
+        queue.settle(Sequence(2));
+        assert_eq!(queue.lag(), None);
+        assert_eq!(queue.take(10), Taken::Nothing);
+    }
 }
