@@ -241,6 +241,16 @@ pub enum ReceiversCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// Take over the receiver hooks of a Rancher 1.x environment; their URLs' keys stay valid
+    Import {
+        #[command(flatten)]
+        rancher: RancherOptions,
+        /// Only show what would be done
+        #[arg(long, env = "STORMHOOK_DRY_RUN")]
+        dry_run: bool,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Skip a receiver's triggers until it is enabled
     Disable {
         #[command(flatten)]
@@ -251,6 +261,37 @@ pub enum ReceiversCommand {
         #[command(flatten)]
         output: Output,
     },
+}
+
+/// A Rancher 1.x environment to read from.
+#[derive(Args)]
+pub struct RancherOptions {
+    /// The base of its API, like https://rancher.example.org/v2-beta
+    #[arg(long, env = "STORMHOOK_RANCHER_URL", value_name = "URL")]
+    pub rancher_url: Url,
+    /// The environment's id there [default: the project's id]
+    #[arg(long, env = "STORMHOOK_RANCHER_PROJECT", value_name = "ID")]
+    pub rancher_project: Option<ProjectId>,
+    /// An access key of Rancher
+    #[arg(
+        long,
+        env = "STORMHOOK_RANCHER_ACCESS_KEY",
+        value_name = "KEY",
+        requires = "rancher_secret_key"
+    )]
+    pub rancher_access_key: Option<String>,
+    /// Its secret key
+    #[arg(
+        long,
+        env = "STORMHOOK_RANCHER_SECRET_KEY",
+        value_name = "KEY",
+        requires = "rancher_access_key",
+        hide_env_values = true
+    )]
+    pub rancher_secret_key: Option<String>,
+    /// A PEM file with the authority of its certificate
+    #[arg(long, env = "STORMHOOK_RANCHER_CA_FILE", value_name = "FILE")]
+    pub rancher_ca_file: Option<PathBuf>,
 }
 
 /// Where to ask and how to print.

@@ -15,6 +15,7 @@ mod probes;
 mod receivers;
 mod redaction;
 mod routes;
+mod schemas;
 mod signature;
 mod targets;
 mod trigger_json;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::middleware::NormalizePath;
+use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App as ActixApp, HttpServer, web};
 use prometheus_client::registry::Registry;
 use stormhook_shared::configuration::ApiKey;
@@ -101,6 +102,7 @@ pub fn start(
     let server = HttpServer::new(move || {
         ActixApp::new()
             .app_data(app.clone())
+            .wrap(from_fn(schemas::name_in_header))
             .wrap(NormalizePath::trim())
             .configure(routes::configure)
     })

@@ -1,25 +1,7 @@
 //! The commands that speak to a running Stormhook.
 
-use std::path::Path;
-
 use serde_json::Value;
-use stormhook_tests::up::{Up, program};
-use tokio::process::Command;
-
-async fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(program())
-        .args(arguments)
-        .env("STORMHOOK_DATA_DIR", folder)
-        .output()
-        .await
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
-}
+use stormhook_tests::up::{Up, run};
 
 #[tokio::test]
 async fn receivers_triggers_and_history_from_the_shell() {

@@ -17,4 +17,5 @@ mod forwarded_requests;
 mod host_groups;
 mod platform_down;
 mod process_killed;
+mod rancher_clients;
 mod service_upgrades;

@@ -41,6 +41,26 @@ pub fn program() -> PathBuf {
     program
 }
 
+/// Runs a command of `stormhook` that speaks to the one with its data in `folder`. Returns its exit code, its output and
+/// its errors.
+///
+/// # Panics
+/// When it cannot be run.
+pub async fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(program())
+        .args(arguments)
+        .env("STORMHOOK_DATA_DIR", folder)
+        .output()
+        .await
+        .expect("stormhook runs");
+    let text = |bytes| String::from_utf8(bytes).expect("its output is a text");
+    (
+        output.status.code().expect("it was not killed"),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
 /// A client for plain HTTP.
 ///
 /// # Panics

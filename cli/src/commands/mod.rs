@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod history;
+pub mod import;
 pub mod receivers;
 pub mod sandbox;
 pub mod table;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::import;
 use super::table::{print, print_json, table, text};
 use crate::arguments::{Format, NewReceiver, Output, ReceiversCommand};
 use crate::client::Client;
@@ -59,6 +60,11 @@ pub async fn run(command: ReceiversCommand) -> Result<()> {
         ReceiversCommand::Enable { receiver, output } => {
             act(&receiver.receiver, "enable", &json!({}), &output).await
         }
+        ReceiversCommand::Import {
+            rancher,
+            dry_run,
+            output,
+        } => import::run(rancher, dry_run, &output).await,
         ReceiversCommand::Disable {
             receiver,
             seconds,
@@ -138,21 +144,57 @@ fn show(receiver: &Value, format: Format) -> Result<()> {
     print(&lines.join("\n"))
 }
 
-fn in_words(receiver: &Value) -> String {
+/// What a receiver does, in a few words.
+pub fn in_words(receiver: &Value) -> String {
+    let config = |driver: &str| receiver[format!("{driver}Config")].clone();
     match receiver["driver"].as_str() {
         Some("scaleService") => {
-            let config = &receiver["scaleServiceConfig"];
+            let config = config("scaleService");
             format!(
-                "scale {} {} by {}, within {} to {}",
+                "scale {} {}",
                 text(&config["serviceId"]),
-                text(&config["action"]),
-                config["amount"],
-                config["min"],
-                config["max"]
+                scaling_in_words(&config)
+            )
+        }
+        Some("scaleHost") => {
+            let config = config("scaleHost");
+            let labels = labels_in_words(&config["hostSelector"]);
+            format!("scale hosts {labels} {}", scaling_in_words(&config))
+        }
+        Some("serviceUpgrade") => {
+            let config = config("serviceUpgrade");
+            let labels = labels_in_words(&config["serviceSelector"]);
+            format!("upgrade services {labels} to tag {}", text(&config["tag"]))
+        }
+        Some("forwardPost") => {
+            let config = config("forwardPost");
+            format!(
+                "pass on to {}:{}{}",
+                text(&config["serviceName"]),
+                text(&config["port"]),
+                text(&config["path"])
             )
         }
         other => other.unwrap_or("-").to_owned(),
     }
+}
+
+fn scaling_in_words(config: &Value) -> String {
+    format!(
+        "{} by {}, within {} to {}",
+        text(&config["action"]),
+        config["amount"],
+        config["min"],
+        config["max"]
+    )
+}
+
+fn labels_in_words(selector: &Value) -> String {
+    let pairs = selector.as_object().into_iter().flatten();
+    let pairs: Vec<_> = pairs
+        .map(|(key, value)| format!("{key}={}", text(value)))
+        .collect();
+    pairs.join(",")
 }
 
 fn new_receiver(new: &NewReceiver) -> Result<Value> {

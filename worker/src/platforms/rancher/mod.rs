@@ -5,6 +5,7 @@ mod answer;
 mod connection;
 mod host;
 mod labels;
+mod old_hooks;
 mod scale_hosts;
 mod service;
 mod upgrade;
@@ -27,6 +28,7 @@ use stormhook_shared::ports::platform::{
 
 use connection::Connection;
 pub use connection::RancherError;
+pub use old_hooks::OldHook;
 use upgrade::Upgrade;
 
 /// How long one call may take.
@@ -45,6 +47,12 @@ impl Rancher {
             project: project.clone(),
             connection: Connection::new(project, options, CALL_TIMEOUT)?,
         })
+    }
+
+    /// The receiver hooks that Rancher's own service keeps in this environment.
+    pub async fn old_hooks(&self) -> Result<Vec<OldHook>, PlatformError> {
+        let objects = self.connection.list("genericObjects").await?;
+        Ok(old_hooks::among(&objects))
     }
 
     /// The service as the API shows it; `None` where there is none with this id.

@@ -1,0 +1,322 @@
+//! What there is and which fields it has, in Rancher's form, for clients that build their forms and calls from that.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, HttpResponse, web};
+use serde_json::{Map, Value, json};
+use stormhook_shared::domain::kind::{AddressType, Driver, PayloadFormat};
+use stormhook_shared::domain::receiver::Options;
+use stormhook_shared::domain::scaling::LARGEST_SCALE;
+use stormhook_shared::receiver_json::config_field;
+
+use crate::access::{Need, authorize, parameter};
+use crate::app::App;
+use crate::error::ApiError;
+
+const HEADER: HeaderName = HeaderName::from_static("x-api-schemas");
+const MOST_SECONDS: u64 = Options::LONGEST_COOLDOWN.as_secs();
+
+/// `GET /v1-webhooks/schemas`
+pub(crate) async fn list(
+    app: web::Data<App>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let grant = authorize(&app, &request, Need::Read)?;
+    let address = Address::of(&app, &request, grant.project.as_str());
+    let data: Vec<_> = all()
+        .into_iter()
+        .map(|schema| schema.shown(&address))
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({
+        "type": "collection",
+        "resourceType": "schema",
+        "links": {"self": address.of_schema("")},
+        "data": data,
+    })))
+}
+
+/// `GET /v1-webhooks/schemas/{id}`
+pub(crate) async fn show(
+    app: web::Data<App>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let grant = authorize(&app, &request, Need::Read)?;
+    let address = Address::of(&app, &request, grant.project.as_str());
+    let schema = all().into_iter().find(|schema| schema.id == *id);
+    let schema = schema.ok_or_else(|| ApiError::not_found(format!("there is no schema {id}")))?;
+    Ok(HttpResponse::Ok().json(schema.shown(&address)))
+}
+
+/// Adds the address of the schemas to every answer of the management API.
+pub(crate) async fn name_in_header(
+    app: web::Data<App>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let is_management =
+        request.path().starts_with("/v1-webhooks") && request.path() != "/v1-webhooks/endpoint";
+    let project = parameter(request.request(), "projectId");
+    let address = is_management.then(|| {
+        let project = project.unwrap_or_default();
+        Address::of(&app, request.request(), &project).of_schema("")
+    });
+    let mut response = next.call(request).await?;
+    if let Some(value) = address.and_then(|address| HeaderValue::try_from(address).ok()) {
+        response.headers_mut().insert(HEADER, value);
+    }
+    Ok(response)
+}
+
+/// What links begin and end with.
+struct Address {
+    base: String,
+    query: String,
+}
+
+impl Address {
+    fn of(app: &App, request: &HttpRequest, project: &str) -> Self {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("projectId", project)
+            .finish();
+        Self {
+            base: format!("{}/v1-webhooks", app.base(request)),
+            query,
+        }
+    }
+
+    fn of_schema(&self, id: &str) -> String {
+        let Self { base, query } = self;
+        let slash = if id.is_empty() { "" } else { "/" };
+        format!("{base}/schemas{slash}{id}?{query}")
+    }
+}
+
+struct Schema {
+    id: String,
+    plural: String,
+    collection_methods: &'static [&'static str],
+    resource_methods: &'static [&'static str],
+    actions: &'static [&'static str],
+    fields: Vec<(&'static str, Value)>,
+}
+
+impl Schema {
+    fn shown(self, address: &Address) -> Value {
+        let mut links = json!({"self": address.of_schema(&self.id)});
+        if !self.collection_methods.is_empty() {
+            let Address { base, query } = address;
+            links["collection"] = json!(format!("{base}/{}?{query}", self.plural));
+        }
+        let fields: Map<_, _> = self
+            .fields
+            .into_iter()
+            .map(|(name, field)| (name.to_owned(), field))
+            .collect();
+        let actions: Map<_, _> = self
+            .actions
+            .iter()
+            .map(|action| ((*action).to_owned(), json!({"output": self.id})))
+            .collect();
+        json!({
+            "type": "schema",
+            "id": self.id,
+            "pluralName": self.plural,
+            "collectionMethods": self.collection_methods,
+            "resourceMethods": self.resource_methods,
+            "resourceActions": actions,
+            "resourceFields": fields,
+            "links": links,
+        })
+    }
+}
+
+fn all() -> Vec<Schema> {
+    let mut all = vec![receiver()];
+    all.extend(Driver::ALL.map(|driver| Schema {
+        id: driver.to_string(),
+        plural: format!("{driver}s"),
+        collection_methods: &[],
+        resource_methods: &[],
+        actions: &[],
+        fields: config(driver),
+    }));
+    all.push(trigger());
+    all
+}
+
+fn receiver() -> Schema {
+    let drivers = Driver::ALL.map(|driver| driver.to_string());
+    let mut fields = vec![
+        (
+            "name",
+            required(json!({"type": "string", "minLength": 1, "maxLength": 255})),
+        ),
+        ("driver", fixed(json!({"type": "enum", "options": drivers}))),
+        ("url", read_only("string")),
+        ("state", read_only("string")),
+        ("disabledUntil", read_only("date")),
+        ("revision", read_only("int")),
+        ("created", read_only("date")),
+    ];
+    for driver in Driver::ALL {
+        fields.push((config_field(driver), optional(json!({"type": driver}))));
+    }
+    let default_deadline = Options::default_for(Driver::ScaleService)
+        .deadline
+        .as_secs();
+    fields.extend([
+        ("cooldownSeconds", number(0, MOST_SECONDS, json!(0))),
+        ("groupCooldownSeconds", number(0, MOST_SECONDS, json!(0))),
+        ("onLimit", choice(&["reject", "clamp"], "reject")),
+        (
+            "onResolved",
+            choice(&["skip", "trigger", "reverse"], "skip"),
+        ),
+        ("onRepeat", choice(&["trigger", "ignore"], "trigger")),
+        ("dedupe", choice(&["none", "alert"], "none")),
+        (
+            "filter",
+            optional(json!({"type": "array[json]", "default": []})),
+        ),
+        ("sign", optional(json!({"type": "json"}))),
+        (
+            "redact",
+            optional(json!({"type": "array[string]", "default": []})),
+        ),
+        (
+            "deadlineSeconds",
+            number(1, MOST_SECONDS, json!(default_deadline)),
+        ),
+    ]);
+    Schema {
+        id: "receiver".to_owned(),
+        plural: "receivers".to_owned(),
+        collection_methods: &["GET", "POST"],
+        resource_methods: &["GET", "PUT", "DELETE"],
+        actions: &["rotate", "enable", "disable"],
+        fields,
+    }
+}
+
+fn trigger() -> Schema {
+    let texts = [
+        "receiverId",
+        "receiverName",
+        "driver",
+        "group",
+        "state",
+        "replayOf",
+        "parentId",
+    ];
+    let mut fields: Vec<_> = texts.map(|field| (field, read_only("string"))).into();
+    fields.extend([
+        ("sequence", read_only("int")),
+        ("acceptedAt", read_only("date")),
+        ("source", read_only("json")),
+        ("outcome", read_only("json")),
+    ]);
+    Schema {
+        id: "trigger".to_owned(),
+        plural: "triggers".to_owned(),
+        collection_methods: &["GET"],
+        resource_methods: &["GET"],
+        actions: &["redeliver"],
+        fields,
+    }
+}
+
+fn config(driver: Driver) -> Vec<(&'static str, Value)> {
+    let amounts = |default| {
+        required(json!({"type": "int", "min": 1, "max": LARGEST_SCALE, "default": default}))
+    };
+    let scaling = [
+        (
+            "action",
+            required(json!({"type": "enum", "options": ["up", "down"]})),
+        ),
+        ("amount", amounts(1)),
+        ("min", amounts(1)),
+        ("max", amounts(100)),
+    ];
+    let selector = || fixed(json!({"type": "map[string]"}));
+    match driver {
+        Driver::ScaleService => {
+            let mut fields = vec![("serviceId", fixed(json!({"type": "reference[service]"})))];
+            fields.extend(scaling);
+            fields
+        }
+        Driver::ScaleHost => {
+            let mut fields = vec![("hostSelector", selector())];
+            fields.extend(scaling);
+            let options = choice(&["mostRecent", "leastRecent"], "leastRecent");
+            fields.push(("deleteOption", options));
+            fields
+        }
+        Driver::ServiceUpgrade => vec![
+            ("serviceSelector", selector()),
+            (
+                "tag",
+                required(json!({"type": "string", "minLength": 1, "maxLength": 128})),
+            ),
+            ("image", optional(json!({"type": "string"}))),
+            (
+                "payloadFormat",
+                choice(&PayloadFormat::ALL.map(|(name, _)| name), "dockerhub"),
+            ),
+            (
+                "addressType",
+                choice(&AddressType::ALL.map(|(name, _)| name), "registry"),
+            ),
+            ("batchSize", number(1, 10_000, json!(1))),
+            ("intervalMillis", number(100, 3_600_000, json!(2_000))),
+            (
+                "startFirst",
+                optional(json!({"type": "boolean", "default": false})),
+            ),
+            ("settleSeconds", number(0, 600, json!(5))),
+        ],
+        Driver::ForwardPost => vec![
+            ("projectId", fixed(json!({"type": "string"}))),
+            ("serviceName", fixed(json!({"type": "string"}))),
+            ("port", fixed(json!({"type": "string"}))),
+            ("path", required(json!({"type": "string"}))),
+        ],
+    }
+}
+
+fn with(mut field: Value, required: bool, create: bool, update: bool) -> Value {
+    field["required"] = json!(required);
+    field["nullable"] = json!(!required);
+    field["create"] = json!(create);
+    field["update"] = json!(update);
+    field
+}
+
+/// Must be given, and can be changed.
+fn required(field: Value) -> Value {
+    with(field, true, true, true)
+}
+
+/// Must be given, and stays.
+fn fixed(field: Value) -> Value {
+    with(field, true, true, false)
+}
+
+fn optional(field: Value) -> Value {
+    with(field, false, true, true)
+}
+
+fn read_only(kind: &str) -> Value {
+    with(json!({"type": kind}), false, false, false)
+}
+
+fn number(min: u64, max: u64, default: Value) -> Value {
+    optional(json!({"type": "int", "min": min, "max": max, "default": default}))
+}
+
+fn choice(options: &[&str], default: &str) -> Value {
+    optional(json!({"type": "enum", "options": options, "default": default}))
+}
