@@ -168,8 +168,8 @@ fn receiver() -> Schema {
         .deadline
         .as_secs();
     fields.extend([
-        ("cooldownSeconds", number(0, MOST_SECONDS, json!(0))),
-        ("groupCooldownSeconds", number(0, MOST_SECONDS, json!(0))),
+        ("cooldownSeconds", number(0, MOST_SECONDS, 0)),
+        ("groupCooldownSeconds", number(0, MOST_SECONDS, 0)),
         ("onLimit", choice(&["reject", "clamp"], "reject")),
         (
             "onResolved",
@@ -186,10 +186,7 @@ fn receiver() -> Schema {
             "redact",
             optional(json!({"type": "array[string]", "default": []})),
         ),
-        (
-            "deadlineSeconds",
-            number(1, MOST_SECONDS, json!(default_deadline)),
-        ),
+        ("deadlineSeconds", number(1, MOST_SECONDS, default_deadline)),
     ]);
     Schema {
         id: "receiver".to_owned(),
@@ -270,13 +267,13 @@ fn config(driver: Driver) -> Vec<(&'static str, Value)> {
                 "addressType",
                 choice(&AddressType::ALL.map(|(name, _)| name), "registry"),
             ),
-            ("batchSize", number(1, 10_000, json!(1))),
-            ("intervalMillis", number(100, 3_600_000, json!(2_000))),
+            ("batchSize", number(1, 10_000, 1)),
+            ("intervalMillis", number(100, 3_600_000, 2_000)),
             (
                 "startFirst",
                 optional(json!({"type": "boolean", "default": false})),
             ),
-            ("settleSeconds", number(0, 600, json!(5))),
+            ("settleSeconds", number(0, 600, 5)),
         ],
         Driver::ForwardPost => vec![
             ("projectId", fixed(json!({"type": "string"}))),
@@ -313,7 +310,7 @@ fn read_only(kind: &str) -> Value {
     with(json!({"type": kind}), false, false, false)
 }
 
-fn number(min: u64, max: u64, default: Value) -> Value {
+fn number(min: u64, max: u64, default: u64) -> Value {
     optional(json!({"type": "int", "min": min, "max": max, "default": default}))
 }
 

@@ -80,6 +80,11 @@ pub fn changed(
             }
         }
     }
+    let config = config_field(Driver::ScaleHost);
+    if change[config]["action"] == "up" && change[config]["deleteOption"].is_null() {
+        // It was shown for the other direction.
+        merged[config]["deleteOption"] = Value::Null;
+    }
     merge(&mut merged, change);
     let definition = parse_with(merged, receiver.options.sign.clone())?;
     let is_other_driver = definition.kind.driver() != receiver.kind.driver();
