@@ -158,6 +158,7 @@ fn receiver() -> Schema {
         ("url", read_only("string")),
         ("state", read_only("string")),
         ("disabledUntil", read_only("date")),
+        ("imported", read_only("boolean")),
         ("revision", read_only("int")),
         ("created", read_only("date")),
     ];

@@ -18,4 +18,5 @@ mod host_groups;
 mod platform_down;
 mod process_killed;
 mod rancher_clients;
+mod rancher_connection;
 mod service_upgrades;

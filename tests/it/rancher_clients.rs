@@ -151,6 +151,14 @@ async fn hooks_are_taken_over_and_their_old_urls_work() {
     let import = ["receivers", "import", "--rancher-url", &rancher];
 
     let dry = [&import[..], &["--dry-run"]].concat();
+    let namesake = up
+        .scaling("scale-api", "1s6", "up", (1, 9), json!({}))
+        .await;
+    let (_, told, _) = run(folder.path(), &dry).await;
+    assert!(told.contains("another receiver has this name"), "{told}");
+    let path = format!("receivers/{}", namesake.receiver);
+    up.api(Method::DELETE, &path, None).await;
+
     let (code, told, error) = run(folder.path(), &dry).await;
     assert_eq!(code, 1, "one of them cannot be taken over");
     assert_eq!(told.matches("would be created").count(), 3, "{told}");

@@ -126,6 +126,9 @@ async fn a_sidekick_is_upgraded_and_its_primary_left_alone() {
 async fn more_services_than_a_page_shows_are_all_upgraded() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path()).await;
+    // The driver asks for a thousand at a time: those that are waiting stand on the second page.
+    up.add_services(&json!({"name": "filler", "count": 1_000}))
+        .await;
     let many = json!({"name": "many", "count": 120, "labels": {"release": "many"}});
     let ids = up.add_services(&many).await;
     let hook = up
@@ -297,7 +300,14 @@ async fn a_notification_that_its_registry_would_not_send_is_refused() {
     let hook = up
         .upgrading("strict", json!({"release": "shop"}), json!({}))
         .await;
+    let deep = "[".repeat(100_000);
+    let long = format!(
+        r#"{{"repository": {{"repo_name": "a/b"}}, "x": "{}"}}"#,
+        "x".repeat(1_000_000)
+    );
     for (body, field) in [
+        (deep.as_str(), "body"),
+        (&long, "push_data.tag"),
         ("", "body"),
         ("pushed!", "body"),
         ("{}", "repository.repo_name"),

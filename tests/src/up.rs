@@ -119,7 +119,7 @@ impl Up {
                     found[place].clone_from(&word);
                 }
             }
-            if line.contains("history") {
+            if line.contains("history") || line.contains("receivers create") {
                 break;
             }
         }

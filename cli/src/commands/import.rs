@@ -26,24 +26,19 @@ pub async fn run(options: RancherOptions, dry_run: bool, output: &Output) -> Res
     let rancher = connect(options, &client)?;
     let hooks = rancher.old_hooks().await.context("read Rancher's hooks")?;
     let receivers = client.get("receivers", &[]).await?;
-    let there: Vec<_> = receivers["data"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|receiver| receiver["name"].as_str())
-        .collect();
+    let there = receivers["data"].as_array().map(Vec::as_slice);
+    let there = there.unwrap_or_default();
     let mut imported = Vec::new();
     for hook in hooks {
         let does = hook
             .receiver
             .as_ref()
             .map_or_else(|_| "-".to_owned(), in_words);
-        let result = if there.contains(&hook.name.as_str()) {
-            Ok("is there already")
-        } else if dry_run {
-            check(&rancher, &hook).await.map(|()| "would be created")
-        } else {
-            create(&client, &hook).await.map(|()| "created")
+        let result = match there.iter().find(|one| one["name"] == hook.name.as_str()) {
+            Some(same) if same["imported"] == true => Ok("is there already"),
+            Some(_) => Err("another receiver has this name; rename that one".to_owned()),
+            None if dry_run => check(&rancher, &hook).await.map(|()| "would be created"),
+            None => create(&client, &hook).await.map(|()| "created"),
         };
         imported.push(Imported {
             name: hook.name,

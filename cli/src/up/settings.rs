@@ -138,15 +138,16 @@ impl Settings {
             lines.push(format!("  curl -X POST '{demo}'"));
             lines.push("\nSee what happened, and why:".to_owned());
             lines.push(format!("  {}", self.history_command()));
+        } else {
+            lines.push("\nMake a hook:".to_owned());
+            lines.push(format!("  {} receivers create --help", program()));
         }
         lines.join("\n")
     }
 
     /// The history command as it works in this shell.
     fn history_command(&self) -> String {
-        let program = std::env::args()
-            .next()
-            .unwrap_or_else(|| "stormhook".to_owned());
+        let program = program();
         let is_default = data_folder::default_path("stormhook")
             .is_ok_and(|default| default == self.folder.path());
         if is_default {
@@ -158,6 +159,12 @@ impl Settings {
             )
         }
     }
+}
+
+/// This program as it was called.
+fn program() -> String {
+    let called = std::env::args().next();
+    called.unwrap_or_else(|| "stormhook".to_owned())
 }
 
 impl AdminKey {

@@ -9,7 +9,7 @@ use crate::domain::receiver::{ImportedKey, Options, Receiver, SignSecret};
 
 const LONGEST_NAME: usize = 255;
 /// What clients send back as they got it.
-const READ_ONLY: [&str; 25] = [
+const READ_ONLY: [&str; 26] = [
     "id",
     "type",
     "links",
@@ -19,6 +19,7 @@ const READ_ONLY: [&str; 25] = [
     "state",
     "disabledUntil",
     "revision",
+    "imported",
     "baseType",
     "uuid",
     "kind",

@@ -42,6 +42,7 @@ pub fn render(receiver: &Receiver, rendering: &Rendering<'_>) -> Value {
         "sign": options.sign.as_ref().map(|_| json!({})),
         "redact": options.redact,
         "deadlineSeconds": options.deadline.as_secs(),
+        "imported": receiver.keys.imported.is_some(),
         "revision": receiver.revision,
         "created": receiver.created_at,
         "links": {"self": rendering.self_link},

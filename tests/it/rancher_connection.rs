@@ -1,0 +1,72 @@
+//! A project of one's own: Stormhook speaks to a Rancher that asks for credentials, and keeps them to itself.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use stormhook_tests::up::{Up, program};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// A practice platform that asks for the key "ops" with the secret "s3cret", and its address.
+async fn guarded_platform(folder: &Path) -> (Child, String) {
+    let mut child = Command::new(program())
+        .args(["sandbox", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder)
+        .args(["--api-access-key", "ops", "--api-secret-key", "s3cret"])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().unwrap();
+    let address = line.split_whitespace().last().unwrap().to_owned();
+    (child, address)
+}
+
+async fn connected(folder: &Path, name: &str, url: &str, secret: &str) -> Up {
+    let config = folder.join(format!("{name}.toml"));
+    std::fs::write(folder.join("rancher-secret"), format!("{secret}\n")).unwrap();
+    let text = format!(
+        "[projects.1a5]\nplatform = \"rancher\"\nurl = \"{url}\"\naccess_key = \"ops\"\nsecret_key_file = \"rancher-secret\"\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut up = Up::start_with(&folder.join(name), &["--config", config.to_str().unwrap()]).await;
+    up.sandbox = url.trim_end_matches("/v2-beta").to_owned();
+    up
+}
+
+#[tokio::test]
+async fn a_platform_that_asks_for_credentials_gets_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_platform, url) = guarded_platform(&folder.path().join("platform")).await;
+    let up = connected(folder.path(), "right", &url, "s3cret").await;
+    let hook = up.scaling("up", "1s6", "up", (1, 9), json!({})).await;
+    let scaled = up.outcome(&hook, "").await;
+    assert_eq!(scaled["outcome"]["to"], 3, "{scaled}");
+    assert_eq!(up.calls().await.len(), 1);
+    up.stop().await;
+}
+
+#[tokio::test]
+async fn a_platform_that_refuses_the_credentials_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_platform, url) = guarded_platform(&folder.path().join("platform")).await;
+    let up = connected(folder.path(), "wrong", &url, "guessed").await;
+    let receiver = json!({
+        "name": "up", "driver": "scaleService",
+        "scaleServiceConfig": {"serviceId": "1s6", "action": "up", "amount": 1, "min": 1, "max": 9},
+    });
+    let (status, error) = up.api(Method::POST, "receivers", Some(&receiver)).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{error}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("401"), "{message}");
+    assert!(!message.contains("guessed"), "{message}");
+
+    // What needs no look at the platform can be made, and its triggers fail at once.
+    let hook = up.scaling_hosts("hosts", "up", json!({})).await;
+    let failed = up.outcome(&hook, "").await;
+    assert_eq!(failed["outcome"]["code"], "platformRefused", "{failed}");
+    up.stop().await;
+}
