@@ -266,7 +266,7 @@ pub enum ReceiversCommand {
 /// A Rancher 1.x environment to read from.
 #[derive(Args)]
 pub struct RancherOptions {
-    /// The base of its API, like https://rancher.example.org/v2-beta
+    /// The base of its API, up to and including /v2-beta
     #[arg(long, env = "STORMHOOK_RANCHER_URL", value_name = "URL")]
     pub rancher_url: Url,
     /// The environment's id there [default: the project's id]
