@@ -8,6 +8,7 @@ pub mod directory;
 pub mod domain;
 pub mod embedded;
 pub mod hook_key;
+pub mod nats;
 pub mod ports;
 pub mod receiver_json;
 pub mod registry_notice;

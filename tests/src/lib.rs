@@ -8,6 +8,7 @@
 )]
 
 pub mod contract;
+pub mod nats;
 pub mod random;
 pub mod up;
 pub mod wait;

@@ -7,6 +7,7 @@ use futures::FutureExt;
 use stormhook_shared::domain::ids::{ProjectId, Sequence, TriggerId};
 use stormhook_shared::domain::kind::Kind;
 use stormhook_shared::domain::ledger::Action;
+use stormhook_shared::domain::trigger::Logged;
 use stormhook_shared::ports::Unavailable;
 use stormhook_shared::ports::platform::TargetKind;
 use stormhook_shared::ports::questions::{
@@ -15,6 +16,7 @@ use stormhook_shared::ports::questions::{
 };
 
 use crate::context::Context;
+use crate::lookup;
 use crate::outcome_log::{self, LogEntry, OutcomeLog, Unreadable};
 
 /// How long a question of history waits for a log that is being read or rebuilt.
@@ -110,7 +112,7 @@ impl Answers {
         if let Some(wait) = wait {
             self.context.log.settled(wait.sequence, wait.timeout).await;
         }
-        let logged = self.context.backbone.triggers.find(id).await?;
+        let logged = self.logged(id, wait).await?;
         let newest = logged.as_ref().map(|logged| logged.sequence);
         let recorded = self
             .context
@@ -161,6 +163,28 @@ impl Answers {
         })))
     }
 
+    /// The newest trigger with this id, as far as the trigger log reaches back.
+    async fn logged(
+        &self,
+        id: TriggerId,
+        wait: Option<AwaitOutcome>,
+    ) -> Result<Option<Logged>, Unanswered> {
+        let triggers = &self.context.backbone.triggers;
+        if let Some(wait) = wait {
+            return Ok(triggers.get(wait.sequence).await?);
+        }
+        let settled = self.context.log.read(move |store| store.settled_by_id(id));
+        let Some(LogEntry::Settled { group, outcome, .. }) = settled.await? else {
+            return Ok(lookup::waiting(&self.context, id).await?);
+        };
+        // A key that is used again long after names a second trigger with the same id.
+        let again = lookup::waiting_of_group(&self.context, &group, id).await?;
+        match again.filter(|logged| logged.sequence > outcome.trigger.sequence) {
+            Some(logged) => Ok(Some(logged)),
+            None => Ok(triggers.get(outcome.trigger.sequence).await?),
+        }
+    }
+
     /// The triggers that `plan` handed out, if it did so for the trigger `parent`.
     async fn children(
         &self,
@@ -181,7 +205,7 @@ impl Answers {
                     outcome: Some(outcome),
                 }),
                 _ => {
-                    let logged = self.context.backbone.triggers.find(id).await?;
+                    let logged = lookup::waiting(&self.context, id).await?;
                     logged.as_ref().map(outcome_log::item)
                 }
             };

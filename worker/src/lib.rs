@@ -8,6 +8,7 @@
 mod answers;
 mod context;
 mod group;
+mod lookup;
 mod outcome_log;
 mod partition;
 pub mod platforms;

@@ -12,7 +12,7 @@ use crate::domain::group::GroupKey;
 use crate::domain::ids::Revision;
 use crate::domain::ledger::Record;
 use crate::ports::Unavailable;
-use crate::ports::ledger::{Ledger, LedgerError};
+use crate::ports::ledger::{Ledger, LedgerError, Place, Reach};
 
 pub(super) struct EmbeddedLedger(pub(super) Arc<Shared>);
 
@@ -54,31 +54,41 @@ impl Ledger for EmbeddedLedger {
                 };
                 let ledger = transaction.open_table(LEDGER)?;
                 let record = ledger.get(revision)?;
-                Ok(record.map(|record| decode(revision, record.value())))
+                Ok(record.map(|record| Place::decode(Revision(revision), record.value())))
             })
             .await?;
-        found.transpose()
+        match found.map(|place| (place.revision, place.record)) {
+            None => Ok(None),
+            Some((revision, Ok(record))) => Ok(Some((revision, record))),
+            Some((revision, Err(reason))) => Err(LedgerError::Unavailable(down(format!(
+                "its record {revision} cannot be read: {reason}"
+            )))),
+        }
     }
 
-    async fn read(
-        &self,
-        after: Revision,
-        limit: usize,
-    ) -> Result<Vec<(Revision, Record)>, LedgerError> {
-        let found = self
+    async fn read(&self, after: Revision, limit: usize) -> Result<Vec<Place>, LedgerError> {
+        let places = self
             .0
             .database
             .read(move |transaction| {
                 let ledger = transaction.open_table(LEDGER)?;
-                let mut records = Vec::new();
+                let mut places = Vec::new();
                 for item in ledger.range(after.0.saturating_add(1)..)?.take(limit) {
                     let (revision, record) = item?;
-                    records.push(decode(revision.value(), record.value()));
+                    places.push(Place::decode(Revision(revision.value()), record.value()));
                 }
-                Ok(records)
+                Ok(places)
             })
             .await?;
-        found.into_iter().collect()
+        Ok(places)
+    }
+
+    async fn reach(&self) -> Result<Reach, Unavailable> {
+        let through = *self.0.writer.revision.borrow();
+        Ok(Reach {
+            after: Revision(0),
+            through,
+        })
     }
 
     async fn wait_beyond(&self, after: Revision) -> Result<(), Unavailable> {
@@ -88,16 +98,5 @@ impl Ledger for EmbeddedLedger {
             .await
             .map(|_| ())
             .map_err(|_| down("it is closed"))
-    }
-}
-
-fn decode(revision: u64, bytes: &[u8]) -> Result<(Revision, Record), LedgerError> {
-    let revision = Revision(revision);
-    match serde_json::from_slice(bytes) {
-        Ok(record) => Ok((revision, record)),
-        Err(error) => Err(LedgerError::Undecodable {
-            revision,
-            reason: error.to_string(),
-        }),
     }
 }

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use redb::ReadableTable;
 
 use super::database::down;
-use super::tables::{TRIGGER_IDS, TRIGGERS};
+use super::tables::TRIGGERS;
 use super::{NAME, Shared};
 use crate::domain::group::{GroupHash, GroupKey, Partition, Partitions};
-use crate::domain::ids::{Sequence, TriggerId};
+use crate::domain::ids::Sequence;
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::{Logged, Trigger};
 use crate::ports::Unavailable;
@@ -155,21 +155,21 @@ impl TriggerLog for EmbeddedTriggerLog {
             .map_err(|_| down("it is closed"))
     }
 
-    async fn find(&self, id: TriggerId) -> Result<Option<Logged>, Unavailable> {
-        let id = u128::from_be_bytes(*id.as_bytes());
+    async fn get(&self, sequence: Sequence) -> Result<Option<Logged>, Unavailable> {
+        let partitions = self.partitions();
         self.0
             .database
             .read(move |transaction| {
-                let ids = transaction.open_table(TRIGGER_IDS)?;
-                let Some(place) = ids.get(id)?.map(|place| place.value()) else {
-                    return Ok(None);
-                };
                 let triggers = transaction.open_table(TRIGGERS)?;
-                let found = triggers.get(place)?;
-                Ok(found.and_then(|value| match entry(place.1, value.value()) {
-                    Entry::Trigger(logged) => Some(logged),
-                    Entry::Undecodable { .. } => None,
-                }))
+                for partition in partitions.iter() {
+                    if let Some(value) = triggers.get((partition.0, sequence.0))? {
+                        return Ok(match entry(sequence.0, value.value()) {
+                            Entry::Trigger(logged) => Some(logged),
+                            Entry::Undecodable { .. } => None,
+                        });
+                    }
+                }
+                Ok(None)
             })
             .await
     }

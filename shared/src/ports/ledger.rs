@@ -15,18 +15,45 @@ pub trait Ledger: Send + Sync {
     /// stands at `expected` (0 for none).
     async fn append(&self, record: Record, expected: Revision) -> Result<Revision, LedgerError>;
 
-    /// The last record of `group` and its place.
+    /// The last record of `group` that can be read, and the place of the last one there is.
     async fn last(&self, group: &GroupKey) -> Result<Option<(Revision, Record)>, LedgerError>;
 
-    /// At most `limit` records after `after`, of all groups, in order.
-    async fn read(
-        &self,
-        after: Revision,
-        limit: usize,
-    ) -> Result<Vec<(Revision, Record)>, LedgerError>;
+    /// What stands at the next `limit` places after `after` at most, of all groups, in order.
+    async fn read(&self, after: Revision, limit: usize) -> Result<Vec<Place>, LedgerError>;
+
+    /// Which part of the ledger is kept: the place before the oldest record, and that of the newest.
+    async fn reach(&self) -> Result<Reach, Unavailable>;
 
     /// Returns when there is a record after `after`, at once if there is one already.
     async fn wait_beyond(&self, after: Revision) -> Result<(), Unavailable>;
+}
+
+/// What stands at one place of the ledger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// Where.
+    pub revision: Revision,
+    /// The record, or why it cannot be read.
+    pub record: Result<Record, String>,
+}
+
+impl Place {
+    /// What `bytes` say that stand at `revision`.
+    pub fn decode(revision: Revision, bytes: &[u8]) -> Self {
+        Self {
+            revision,
+            record: serde_json::from_slice(bytes).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// Which part of the ledger is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Everything after this is there.
+    pub after: Revision,
+    /// The newest record's place; the same as `after` if there is none.
+    pub through: Revision,
 }
 
 /// Why the ledger could not do what was asked.
@@ -45,12 +72,4 @@ pub enum LedgerError {
     /// It may be tried again.
     #[error("use the ledger: {0}")]
     Unavailable(#[from] Unavailable),
-    /// A stored record cannot be read by this version.
-    #[error("the ledger's record {revision} cannot be read: {reason}")]
-    Undecodable {
-        /// Its place.
-        revision: Revision,
-        /// What is wrong with it.
-        reason: String,
-    },
 }

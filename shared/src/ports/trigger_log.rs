@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::Unavailable;
 use crate::domain::group::{GroupKey, Partition, Partitions};
-use crate::domain::ids::{Sequence, TriggerId};
+use crate::domain::ids::Sequence;
 use crate::domain::time::Timestamp;
 use crate::domain::trigger::{Logged, Trigger};
 
@@ -45,8 +45,8 @@ pub trait TriggerLog: Send + Sync {
     /// Returns when `partition` has an entry after `after`, at once if it has one already.
     async fn wait_beyond(&self, partition: Partition, after: Sequence) -> Result<(), Unavailable>;
 
-    /// The newest trigger with this id.
-    async fn find(&self, id: TriggerId) -> Result<Option<Logged>, Unavailable>;
+    /// The trigger at `sequence`, if the log reaches back that far and what stands there is a trigger.
+    async fn get(&self, sequence: Sequence) -> Result<Option<Logged>, Unavailable>;
 
     /// Over how many partitions the log is spread.
     fn partitions(&self) -> Partitions;

@@ -5,7 +5,7 @@ use stormhook_shared::domain::ids::{Revision, Sequence};
 use stormhook_shared::domain::ledger::{Entry, GroupState, Record};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::Backbone;
-use stormhook_shared::ports::ledger::LedgerError;
+use stormhook_shared::ports::ledger::{LedgerError, Place, Reach};
 
 fn record(group: &str, settled: u64) -> Record {
     Record {
@@ -64,17 +64,28 @@ pub async fn records_are_read_in_order_and_the_last_of_a_group_is_found(backbone
     let second = ledger.append(record("b", 2), Revision(0)).await.unwrap();
     let third = ledger.append(record("a", 3), first).await.unwrap();
     let all = ledger.read(Revision(0), 10).await.unwrap();
+    let place = |revision, record| Place {
+        revision,
+        record: Ok(record),
+    };
     assert_eq!(
         all,
         [
-            (first, record("a", 1)),
-            (second, record("b", 2)),
-            (third, record("a", 3))
+            place(first, record("a", 1)),
+            place(second, record("b", 2)),
+            place(third, record("a", 3))
         ]
     );
     assert_eq!(
         ledger.read(first, 1).await.unwrap(),
-        [(second, record("b", 2))]
+        [place(second, record("b", 2))]
+    );
+    assert_eq!(
+        ledger.reach().await.unwrap(),
+        Reach {
+            after: Revision(0),
+            through: third
+        }
     );
     assert_eq!(
         ledger.last(&GroupKey::named("a")).await.unwrap(),

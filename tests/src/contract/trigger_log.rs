@@ -95,12 +95,18 @@ pub async fn a_repeated_key_is_one_trigger_within_the_window(backbone: &Backbone
         .await
         .unwrap();
     assert!(!later.is_duplicate);
-    let id = trigger("g", Some("k"), now).id;
-    assert_eq!(
-        log.find(id).await.unwrap().unwrap().sequence,
-        later.sequence
-    );
-    assert_eq!(log.find(TriggerId::random()).await.unwrap(), None);
+    let again = log
+        .append(trigger("g", Some("k"), now.plus(DUPLICATE_WINDOW)))
+        .await
+        .unwrap();
+    assert!(again.is_duplicate);
+    assert_eq!(again.sequence, later.sequence);
+    for place in [first, later] {
+        let logged = log.get(place.sequence).await.unwrap().unwrap();
+        assert_eq!(logged.trigger.idempotency_key.as_deref(), Some("k"));
+        assert_eq!(logged.sequence, place.sequence);
+    }
+    assert_eq!(log.get(Sequence(u64::MAX)).await.unwrap(), None);
 }
 
 /// A group's triggers and a partition's newest ones are read in their orders and bounds.

@@ -11,10 +11,9 @@ use stormhook_shared::domain::outcome::{CalledReceiver, Code, Outcome, Status};
 use stormhook_shared::domain::push::{Notice, Push};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::{Source, Trigger};
-use stormhook_shared::ports::Unavailable;
-use stormhook_shared::ports::trigger_log::AppendError;
 
 use super::performance::{End, Interrupted, Performer, pause, pauses};
+use crate::lookup;
 use crate::outcome_log::LogEntry;
 
 /// How long one look for an outcome takes at most.
@@ -113,15 +112,11 @@ impl Performer<'_> {
         let log = &self.context.backbone.triggers;
         let mut pauses = pauses();
         loop {
-            let appended: Result<Sequence, Unavailable> = match log.find(trigger.id).await {
-                Ok(Some(logged)) => Ok(logged.sequence),
+            let appended: Result<Sequence, String> = match self.place(&trigger).await {
+                Ok(Some(sequence)) => Ok(sequence),
                 Ok(None) => match log.append(trigger.clone()).await {
                     Ok(appended) => Ok(appended.sequence),
-                    Err(AppendError::Unavailable(error)) => Err(error),
-                    Err(AppendError::Unstorable(reason)) => Err(Unavailable::Down {
-                        what: "the trigger log",
-                        reason,
-                    }),
+                    Err(error) => Err(error.to_string()),
                 },
                 Err(error) => Err(error),
             };
@@ -132,6 +127,22 @@ impl Performer<'_> {
                     pause(&mut pauses, None, self.stop).await?;
                 }
             }
+        }
+    }
+
+    /// Where `trigger` stands, if it was appended before.
+    async fn place(&self, trigger: &Trigger) -> Result<Option<Sequence>, String> {
+        let id = trigger.id;
+        let waiting = lookup::waiting_of_group(self.context, &trigger.group, id)
+            .await
+            .map_err(|error| error.to_string())?;
+        if let Some(logged) = waiting {
+            return Ok(Some(logged.sequence));
+        }
+        let settled = self.context.log.read(move |store| store.settled_by_id(id));
+        match settled.await.map_err(|error| error.to_string())? {
+            Some(LogEntry::Settled { outcome, .. }) => Ok(Some(outcome.trigger.sequence)),
+            _ => Ok(None),
         }
     }
 

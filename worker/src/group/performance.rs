@@ -7,7 +7,7 @@ use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
 use stormhook_shared::decide::{Progress, Seen, progress};
 use stormhook_shared::domain::group::GroupKey;
-use stormhook_shared::domain::ids::TriggerId;
+use stormhook_shared::domain::ids::Sequence;
 use stormhook_shared::domain::ledger::{Action, Plan};
 use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::domain::time::Timestamp;
@@ -107,8 +107,13 @@ impl Performer<'_> {
                         attempts: 0,
                     });
                 }
+                // The plan's own triggers have their places with them.
+                let own = plan
+                    .drafts
+                    .iter()
+                    .find(|draft| draft.trigger.id == *trigger);
                 let request = Request {
-                    trigger: *trigger,
+                    sequence: own.map_or(Sequence(0), |draft| draft.trigger.sequence),
                     service_name,
                     port: *port,
                     path,
@@ -336,7 +341,7 @@ impl Performer<'_> {
         request: &Request<'_>,
         attempts: &mut u32,
     ) -> Result<Result<(), PlatformError>, Interrupted> {
-        let found = self.context.backbone.triggers.find(request.trigger).await;
+        let found = self.context.backbone.triggers.get(request.sequence).await;
         let trigger = match found {
             Ok(Some(logged)) => logged.trigger,
             Ok(None) => {
@@ -387,7 +392,7 @@ struct Change<'a> {
 
 /// A request to be passed on.
 struct Request<'a> {
-    trigger: TriggerId,
+    sequence: Sequence,
     service_name: &'a str,
     port: u16,
     path: &'a str,

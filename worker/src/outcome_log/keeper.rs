@@ -132,11 +132,12 @@ impl OutcomeLog {
         self.readiness.report(PART, Ok(()));
         let mut tail = Tail::new(ledger);
         if !tail
-            .reaches(applied)
+            .goes_on_after(applied)
             .await
             .map_err(|error| Setback::of_ledger(&error))?
         {
-            let message = format!("it is at {applied} of the ledger, which ends before that");
+            let message =
+                format!("it is at {applied} of the ledger, which does not go on from there");
             return Err(Setback::Damaged(message));
         }
         loop {

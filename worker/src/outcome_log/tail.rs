@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::Revision;
 use stormhook_shared::domain::ledger::{Entry, Plan, Record};
-use stormhook_shared::ports::ledger::{Ledger, LedgerError};
+use stormhook_shared::ports::ledger::{Ledger, LedgerError, Place};
 use stormhook_shared::ports::questions::PlanSummary;
 
 use super::chain::LogEntry;
@@ -34,9 +34,10 @@ impl<'a> Tail<'a> {
         }
     }
 
-    /// Whether the ledger has a record at `revision`, or `revision` is before its first.
-    pub(super) async fn reaches(&self, revision: Revision) -> Result<bool, LedgerError> {
-        Ok(revision == Revision(0) || self.record(revision).await?.is_some())
+    /// Whether the ledger goes on where a log that has everything up to `applied` ends.
+    pub(super) async fn goes_on_after(&self, applied: Revision) -> Result<bool, LedgerError> {
+        let reach = self.ledger.reach().await?;
+        Ok(applied >= reach.after && applied <= reach.through)
     }
 
     /// The entries that come of the records after `applied`, and the last record's place.
@@ -46,8 +47,14 @@ impl<'a> Tail<'a> {
     ) -> Result<(Revision, Vec<LogEntry>), LedgerError> {
         let mut through = applied;
         let mut entries = Vec::new();
-        for (revision, record) in self.ledger.read(applied, self.page).await? {
-            self.translate(revision, record, &mut entries).await?;
+        for Place { revision, record } in self.ledger.read(applied, self.page).await? {
+            match record {
+                Ok(record) => self.translate(revision, record, &mut entries).await?,
+                // The same on every worker, so that their chains stay equal.
+                Err(reason) => {
+                    tracing::error!(%revision, reason, "undecodable record in the ledger, passed over");
+                }
+            }
             through = revision;
         }
         let is_large = entries.len() > ENTRIES;
@@ -127,7 +134,8 @@ impl<'a> Tail<'a> {
     async fn record(&self, revision: Revision) -> Result<Option<Record>, LedgerError> {
         let before = Revision(revision.0.saturating_sub(1));
         let found = self.ledger.read(before, 1).await?.pop();
-        Ok(found.and_then(|(at, record)| (at == revision).then_some(record)))
+        let found = found.filter(|place| place.revision == revision);
+        Ok(found.and_then(|place| place.record.ok()))
     }
 }
 
