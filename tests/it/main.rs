@@ -13,6 +13,7 @@ mod command_line;
 mod damaged_log;
 mod documents;
 mod first_steps;
+mod fleet;
 mod forwarded_requests;
 mod host_groups;
 mod platform_down;

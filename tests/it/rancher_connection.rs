@@ -1,28 +1,16 @@
 //! A project of one's own: Stormhook speaks to a Rancher that asks for credentials, and keeps them to itself.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use stormhook_tests::up::{Up, program};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use stormhook_tests::up::{Up, sandbox};
+use tokio::process::Child;
 
 /// A practice platform that asks for the key "ops" with the secret "s3cret", and its address.
 async fn guarded_platform(folder: &Path) -> (Child, String) {
-    let mut child = Command::new(program())
-        .args(["sandbox", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(folder)
-        .args(["--api-access-key", "ops", "--api-secret-key", "s3cret"])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = lines.next_line().await.unwrap().unwrap();
-    let address = line.split_whitespace().last().unwrap().to_owned();
-    (child, address)
+    let keys = ["--api-access-key", "ops", "--api-secret-key", "s3cret"];
+    sandbox(folder, &keys).await
 }
 
 async fn connected(folder: &Path, name: &str, url: &str, secret: &str) -> Up {

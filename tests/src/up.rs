@@ -61,6 +61,26 @@ pub async fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     )
 }
 
+/// A practice platform as a process of its own, and the address of its API.
+///
+/// # Panics
+/// When it does not start.
+pub async fn sandbox(folder: &Path, arguments: &[&str]) -> (Child, String) {
+    let mut child = Command::new(program())
+        .args(["sandbox", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("stormhook starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let line = lines.next_line().await.expect("it tells its address");
+    let line = line.expect("it runs");
+    let address = line.split_whitespace().last().expect("it tells something");
+    (child, address.to_owned())
+}
+
 /// A client for plain HTTP.
 ///
 /// # Panics
@@ -175,17 +195,28 @@ impl Up {
         Self::start(folder).await
     }
 
+    /// Sends it a signal, like `STOP`.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &id])
+            .status()
+            .await;
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "it can be sent a signal"
+        );
+    }
+
     /// Asks it to stop, and waits until it has.
     ///
     /// # Panics
     /// When it does not end well.
     pub async fn stop(mut self) {
-        let id = self.child.id().expect("it runs").to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status().await;
-        assert!(
-            told.is_ok_and(|status| status.success()),
-            "it can be told to stop"
-        );
+        self.signal("TERM").await;
         let status = self.child.wait().await.expect("it ends");
         assert!(status.success(), "it ended with {status}");
     }

@@ -6,7 +6,9 @@
 //! history; `answers` serves it.
 
 mod answers;
+mod assignment;
 mod context;
+mod fleet;
 mod group;
 mod lookup;
 mod outcome_log;
@@ -29,9 +31,9 @@ use tokio_util::task::TaskTracker;
 
 use answers::Answers;
 use context::Context;
+use fleet::Fleet;
 use group::Budget;
 use outcome_log::OutcomeLog;
-use partition::PartitionWorker;
 
 /// How many bytes of triggers wait in memory before more are left in the log.
 const WAITING_BYTES: usize = 64 * 1024 * 1024;
@@ -75,13 +77,8 @@ impl Worker {
         let recording = TaskTracker::new();
         recording.spawn(log.keep(Arc::clone(&context.backbone.ledger), stop_recording.clone()));
         let working = TaskTracker::new();
-        for partition in context.backbone.triggers.partitions().iter() {
-            let Some(lease) = context.backbone.leases.acquire(partition).await? else {
-                continue;
-            };
-            let worker = PartitionWorker::new(Arc::clone(&context), lease, stop_working.clone());
-            working.spawn(worker.run());
-        }
+        let fleet = Fleet::new(Arc::clone(&context), stop_working.clone());
+        working.spawn(fleet.run());
         let answers = Answers {
             context: Arc::clone(&context),
         };

@@ -47,7 +47,7 @@ impl PartitionWorker {
     pub(crate) fn new(context: Arc<Context>, lease: Lease, stop: CancellationToken) -> Self {
         Self {
             context,
-            partition: lease.partition,
+            partition: lease.partition(),
             lease,
             stop,
             groups: Arc::default(),

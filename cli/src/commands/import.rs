@@ -67,7 +67,7 @@ fn connect(options: RancherOptions, client: &Client) -> Result<Rancher> {
         secret_key: options.rancher_secret_key.map(Secret::new),
         ca_file: options.rancher_ca_file,
     };
-    Ok(Rancher::new(&project, &configuration)?)
+    Ok(Rancher::new(&project, &configuration, None)?)
 }
 
 /// Whether the receiver would be created.

@@ -1,6 +1,7 @@
-//! `stormhook up`: ingress and worker in one process on the embedded backbone, and a practice platform where no
-//! real one is configured.
+//! `stormhook up`: ingress and worker in one process, on the embedded backbone or on NATS, and a practice platform where
+//! no real one is configured.
 
+mod carrier;
 pub mod data_folder;
 mod demo;
 mod settings;
@@ -13,7 +14,6 @@ use prometheus_client::registry::Registry;
 use stormhook_ingress::{Ingress, IngressMetrics, IngressOptions};
 use stormhook_sandbox::{Sandbox, SandboxOptions};
 use stormhook_shared::directory::Directory;
-use stormhook_shared::embedded::{Embedded, EmbeddedOptions};
 use stormhook_shared::hook_key::HookKeys;
 use stormhook_shared::telemetry::{Readiness, start_logging};
 use stormhook_worker::{Worker, WorkerOptions};
@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::UpOptions;
 use crate::commands::table::print;
+use carrier::Carrier;
 use settings::Settings;
 
 /// How many threads answer HTTP requests.
@@ -52,7 +53,7 @@ pub async fn stop_signal() -> Result<()> {
 /// The parts, in the order in which they depend on each other.
 struct Running {
     sandbox: Option<Sandbox>,
-    embedded: Embedded,
+    carrier: Carrier,
     directory: Arc<Directory>,
     worker: Worker,
     ingress: Ingress,
@@ -67,13 +68,16 @@ impl Running {
         };
         let readiness = Arc::new(Readiness::default());
         let mut registry = Registry::default();
-        let embedded = Embedded::open(&settings.folder.backbone(), EmbeddedOptions::default())?;
-        let backbone = embedded.backbone();
+        let carrier = Carrier::open(&settings, &readiness).await?;
+        let backbone = carrier.backbone();
         let directory = Directory::follow(Arc::clone(&backbone.registry), Arc::clone(&readiness));
         let worker = Worker::start(WorkerOptions {
             backbone: backbone.clone(),
             directory: Arc::clone(&directory),
-            platforms: stormhook_worker::platforms::connect(&settings.projects)?,
+            platforms: stormhook_worker::platforms::connect(
+                &settings.projects,
+                backbone.leases.ttl(),
+            )?,
             outcome_log: settings.folder.outcome_log(),
             readiness: Arc::clone(&readiness),
         })
@@ -116,7 +120,7 @@ impl Running {
         print(&settings.welcome(&address, sandbox.as_ref().map(Sandbox::url), demo_url))?;
         Ok(Self {
             sandbox,
-            embedded,
+            carrier,
             directory,
             worker,
             ingress,
@@ -129,7 +133,7 @@ impl Running {
         self.ingress.stop(grace).await;
         self.worker.stop(grace).await;
         self.directory.stop().await;
-        self.embedded.close().await;
+        self.carrier.close().await;
         if let Some(sandbox) = self.sandbox {
             sandbox.stop().await;
         }

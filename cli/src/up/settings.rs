@@ -10,6 +10,7 @@ use stormhook_shared::configuration::{
 };
 use stormhook_shared::domain::ids::ProjectId;
 use stormhook_shared::hook_key::DeploymentSecret;
+use stormhook_shared::nats::NatsOptions;
 use url::Url;
 
 use super::data_folder::{self, DataFolder};
@@ -31,6 +32,8 @@ pub struct Settings {
     pub sandbox: Option<SandboxPlace>,
     /// The folder was made just now.
     pub is_first_start: bool,
+    /// The backbone, where it is not the embedded one.
+    pub nats: Option<NatsOptions>,
     admin: Option<AdminKey>,
 }
 
@@ -53,12 +56,10 @@ impl Settings {
             Some(path) => Configuration::read(path)?,
             None => Configuration::default(),
         };
-        if let Some(BackboneChoice::Nats(_)) = file.backbone {
-            bail!(
-                "`stormhook up` runs on the embedded backbone, but the configuration names NATS; \
-                 remove `backbone` from it, or write \"embedded\""
-            );
-        }
+        let nats = match file.backbone {
+            Some(BackboneChoice::Nats(options)) => Some(*options),
+            Some(BackboneChoice::Embedded) | None => None,
+        };
         let path = match options.data_dir.clone().or(file.data_dir) {
             Some(path) => path,
             None => data_folder::default_path("stormhook")?,
@@ -66,6 +67,12 @@ impl Settings {
         let folder = DataFolder::take(&path)?;
         let is_first_start = !folder.backbone().exists();
         let secret_file = options.secret_file.clone().or(file.secret_file);
+        if nats.is_some() && (secret_file.is_none() || file.projects.is_empty()) {
+            bail!(
+                "on NATS, all processes need the same secret and the same projects: \
+                 add `secret_file` and at least one [projects.<id>] to the configuration"
+            );
+        }
         let secret = match secret_file {
             Some(path) => {
                 let bytes =
@@ -96,6 +103,7 @@ impl Settings {
             projects: file.projects,
             sandbox,
             is_first_start,
+            nats,
             admin,
         })
     }

@@ -2,6 +2,7 @@
 //! environment come on top of it, in the programs.
 
 mod api_key;
+mod nats;
 mod project;
 mod secret;
 
@@ -17,6 +18,7 @@ pub use project::{PlatformConfiguration, ProjectConfiguration, RancherConfigurat
 pub use secret::{Secret, read_secret};
 
 use crate::domain::ids::ProjectId;
+use crate::nats::NatsOptions;
 
 /// What `stormhook.toml` says. Whatever it leaves out is `None` or empty.
 #[derive(Debug, Clone, Default)]
@@ -42,8 +44,8 @@ pub struct Configuration {
 pub enum BackboneChoice {
     /// A database in this process.
     Embedded,
-    /// NATS JetStream at these addresses.
-    Nats(String),
+    /// NATS JetStream.
+    Nats(Box<NatsOptions>),
 }
 
 /// Why a configuration cannot be used.
@@ -84,7 +86,7 @@ impl std::str::FromStr for BackboneChoice {
         match text {
             "embedded" => Ok(Self::Embedded),
             _ if text.starts_with("nats://") || text.starts_with("tls://") => {
-                Ok(Self::Nats(text.to_owned()))
+                Ok(Self::Nats(Box::new(NatsOptions::at(text))))
             }
             _ => Err(format!(
                 "{text:?} is no backbone: write \"embedded\" or nats://host:4222"
@@ -115,6 +117,7 @@ struct File {
     listen: Option<String>,
     data_dir: Option<PathBuf>,
     backbone: Option<String>,
+    nats: Option<nats::NatsFile>,
     secret_file: Option<PathBuf>,
     public_url: Option<String>,
     #[serde(default)]
@@ -125,14 +128,15 @@ struct File {
 
 impl File {
     fn check(self, border: &Border<'_>) -> Result<Configuration, ConfigurationError> {
+        let backbone = border.parse(
+            "backbone",
+            self.backbone,
+            "\"embedded\" or nats://host:4222",
+        )?;
         Ok(Configuration {
             listen: border.parse("listen", self.listen, "an address like 0.0.0.0:8085")?,
             data_dir: self.data_dir.map(|path| border.path(&path)),
-            backbone: border.parse(
-                "backbone",
-                self.backbone,
-                "\"embedded\" or nats://host:4222",
-            )?,
+            backbone: nats::apply(border, backbone, self.nats)?,
             secret_file: self.secret_file.map(|path| border.path(&path)),
             public_url: border.parse(
                 "public_url",
@@ -222,6 +226,11 @@ mod tests {
         backbone = "nats://user:pw@a:4222,b:4222"
         public_url = "https://hooks.example.org"
 
+        [nats]
+        replicas = 3
+        trigger_days = 7
+        nkey_file = "key"
+
         [[api_keys]]
         access_key = "admin"
         secret_sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
@@ -241,6 +250,12 @@ mod tests {
     fn a_complete_file_is_understood() {
         let configuration = read(COMPLETE).unwrap();
         assert!(configuration.data_dir.unwrap().ends_with("data"));
+        let Some(BackboneChoice::Nats(nats)) = configuration.backbone else {
+            panic!("{:?}", configuration.backbone)
+        };
+        assert_eq!(nats.replicas, Some(3));
+        assert_eq!(nats.trigger_age.unwrap().as_secs(), 7 * 86_400);
+        assert!(nats.nkey_file.unwrap().ends_with("key"));
         let project = &configuration.projects[&"1a5".parse().unwrap()];
         let PlatformConfiguration::Rancher(rancher) = &project.platform;
         assert_eq!(rancher.secret_key.as_ref().unwrap().expose(), "s3cret");
@@ -254,6 +269,11 @@ mod tests {
             ("listen = \"here\"", "listen: \"here\" is not an address"),
             ("backbone = \"kafka\"", "backbone"),
             ("listen = ", "line 1"),
+            ("[nats]\nreplicas = 3", "nats: the backbone is not NATS"),
+            (
+                "backbone = \"nats://a\"\n[nats]\ncert_file = \"c\"",
+                "nats.cert_file",
+            ),
             ("[projects.1a5]\nplatform = \"rancher\"", "projects.1a5.url"),
             (
                 "[projects.1a5]\nplatform = \"mesos\"\nurl = \"http://a\"",

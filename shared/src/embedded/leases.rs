@@ -4,20 +4,38 @@ use async_trait::async_trait;
 
 use crate::domain::group::Partition;
 use crate::ports::Unavailable;
-use crate::ports::leases::{Lease, Leases};
+use crate::ports::leases::{Census, LeaseEnd, Leases};
 
 pub(super) struct EmbeddedLeases;
 
 #[async_trait]
 impl Leases for EmbeddedLeases {
-    async fn acquire(&self, partition: Partition) -> Result<Option<Lease>, Unavailable> {
-        Ok(Some(Lease {
-            partition,
-            until: None,
-        }))
+    async fn announce(&self) -> Result<(), Unavailable> {
+        Ok(())
     }
 
-    async fn release(&self, _lease: Lease) -> Result<(), Unavailable> {
+    async fn withdraw(&self) -> Result<(), Unavailable> {
         Ok(())
+    }
+
+    async fn census(&self) -> Result<Census, Unavailable> {
+        let me = "the only worker".to_owned();
+        Ok(Census {
+            workers: [me.clone()].into(),
+            me,
+            ..Census::default()
+        })
+    }
+
+    async fn acquire(&self, _partition: Partition) -> Result<Option<LeaseEnd>, Unavailable> {
+        Ok(Some(None))
+    }
+
+    async fn release(&self, _partition: Partition) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    fn ttl(&self) -> Option<std::time::Duration> {
+        None
     }
 }

@@ -1,12 +1,21 @@
 //! The connection: addresses, credentials, TLS, and what the server must be able to do.
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, ServerAddr};
+use std::sync::Arc;
+
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use url::Url;
 
 use super::{ConnectError, NatsOptions};
+use crate::telemetry::Readiness;
 
-/// Connects to one of the servers.
-pub(super) async fn connect(options: &NatsOptions) -> Result<Client, ConnectError> {
+/// The part's name in `/readyz`.
+const PART: &str = "NATS";
+
+/// Connects to one of the servers, and tells `readiness` of every loss of the connection and of its return.
+pub(super) async fn connect(
+    options: &NatsOptions,
+    readiness: &Arc<Readiness>,
+) -> Result<Client, ConnectError> {
     let Servers {
         addresses,
         user,
@@ -17,8 +26,12 @@ pub(super) async fn connect(options: &NatsOptions) -> Result<Client, ConnectErro
         .request_timeout(Some(options.timeout))
         .connection_timeout(options.timeout)
         .require_tls(is_tls)
-        .event_callback(|event| async move {
-            tracing::warn!(%event, "connection to NATS");
+        .event_callback({
+            let readiness = Arc::clone(readiness);
+            move |event| {
+                tell(&readiness, &event);
+                std::future::ready(())
+            }
         });
     match user {
         User::None => {}
@@ -62,6 +75,20 @@ pub(super) async fn connect(options: &NatsOptions) -> Result<Client, ConnectErro
         Err(ConnectError::TooOld {
             found: client.server_info().version,
         })
+    }
+}
+
+fn tell(readiness: &Readiness, event: &Event) {
+    match event {
+        Event::Connected => {
+            tracing::info!("connected to NATS");
+            readiness.report(PART, Ok(()));
+        }
+        Event::Disconnected | Event::Closed => {
+            tracing::warn!(%event, "the connection to NATS was lost");
+            readiness.report(PART, Err("there is no connection to a server".to_owned()));
+        }
+        _ => tracing::warn!(%event, "NATS"),
     }
 }
 

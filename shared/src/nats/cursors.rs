@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::bucket::Bucket;
-use super::stream::{PublishError, down};
+use super::stream::{down, unavailable};
 use crate::domain::group::Partition;
 use crate::ports::Unavailable;
 use crate::ports::cursors::{Cursor, Cursors};
@@ -22,11 +22,8 @@ impl Cursors for NatsCursors {
 
     async fn store(&self, partition: Partition, cursor: Cursor) -> Result<(), Unavailable> {
         let bytes = serde_json::to_vec(&cursor).map_err(down)?;
-        match self.0.put(&key(partition), bytes, None, None).await {
-            Ok(_) => Ok(()),
-            Err(PublishError::Unavailable(error)) => Err(error),
-            Err(error @ PublishError::WrongLastSequence) => Err(down(error)),
-        }
+        let stored = self.0.put(&key(partition), bytes, None, None).await;
+        stored.map(|_| ()).map_err(unavailable)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::stream::{NAME, PublishError, Stream, down};
+use super::stream::{NAME, Stream, down, unavailable};
 use crate::ports::Unavailable;
 
 /// How many messages a batch has at most; the server takes a thousand.
@@ -183,11 +183,4 @@ async fn publish_batch(
         }
     }
     Err(down("an empty batch"))
-}
-
-fn unavailable(error: PublishError) -> Unavailable {
-    match error {
-        PublishError::Unavailable(error) => error,
-        error @ PublishError::WrongLastSequence => down(error),
-    }
 }

@@ -1,16 +1,20 @@
-//! The leases: bucket `STORMHOOK_LEASES`, with a key a partition that the server removes when nobody renews it.
+//! The leases: bucket `STORMHOOK_LEASES`, with a key a partition and a key a worker, which the server removes when
+//! nobody renews them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::bucket::Bucket;
-use super::stream::PublishError;
+use super::bucket::{self, Bucket};
+use super::stream::{PublishError, unavailable};
 use crate::domain::group::Partition;
 use crate::ports::Unavailable;
-use crate::ports::leases::{Lease, Leases};
+use crate::ports::leases::{Census, LeaseEnd, Leases};
+
+/// More workers and partitions than there are.
+const MOST_KEYS: usize = 100_000;
 
 pub(super) struct NatsLeases {
     bucket: Bucket,
@@ -47,7 +51,47 @@ impl NatsLeases {
 
 #[async_trait]
 impl Leases for NatsLeases {
-    async fn acquire(&self, partition: Partition) -> Result<Option<Lease>, Unavailable> {
+    async fn announce(&self) -> Result<(), Unavailable> {
+        let key = worker_key(&self.holder);
+        let stored = self.bucket.put(&key, Vec::new(), None, Some(self.ttl));
+        stored.await.map(|_| ()).map_err(unavailable)
+    }
+
+    async fn withdraw(&self) -> Result<(), Unavailable> {
+        let key = worker_key(&self.holder);
+        let there = self.bucket.get(&key).await?;
+        let deleted = self.bucket.delete(&key, there.revision);
+        deleted.await.map(|_| ()).map_err(unavailable)
+    }
+
+    async fn census(&self) -> Result<Census, Unavailable> {
+        let filter = self.bucket.subject("*.*");
+        let entries = self.bucket.stream.read(&filter, 0, MOST_KEYS).await?;
+        let mut census = Census {
+            me: self.holder.clone(),
+            workers: [self.holder.clone()].into(),
+            holders: BTreeMap::new(),
+        };
+        for entry in entries.iter().filter(|entry| !bucket::is_deleted(entry)) {
+            let subject = entry.headers.get_last("Nats-Subject");
+            let mut tokens = subject.map_or("", |subject| subject.as_str()).rsplit('.');
+            match (tokens.next(), tokens.next()) {
+                (Some(id), Some("worker")) => {
+                    census.workers.insert(id.to_owned());
+                }
+                (Some(number), Some("partition")) => {
+                    if let Ok(number) = number.parse() {
+                        let holder = String::from_utf8_lossy(&entry.payload).into_owned();
+                        census.holders.insert(Partition(number), holder);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(census)
+    }
+
+    async fn acquire(&self, partition: Partition) -> Result<Option<LeaseEnd>, Unavailable> {
         let Some(expected) = self.revision_to_replace(partition).await? else {
             return Ok(None);
         };
@@ -61,10 +105,7 @@ impl Leases for NatsLeases {
         match stored.await {
             Ok(revision) => {
                 self.held().insert(partition, revision);
-                Ok(Some(Lease {
-                    partition,
-                    until: Some(sent_at + self.ttl),
-                }))
+                Ok(Some(Some(sent_at + self.ttl)))
             }
             Err(PublishError::WrongLastSequence) => {
                 self.held().remove(&partition);
@@ -74,19 +115,27 @@ impl Leases for NatsLeases {
         }
     }
 
-    async fn release(&self, lease: Lease) -> Result<(), Unavailable> {
-        let held = self.held().remove(&lease.partition);
+    async fn release(&self, partition: Partition) -> Result<(), Unavailable> {
+        let held = self.held().remove(&partition);
         let Some(revision) = held else {
             return Ok(());
         };
-        match self.bucket.delete(&key(lease.partition), revision).await {
+        match self.bucket.delete(&key(partition), revision).await {
             // Somebody else has it by now.
             Ok(_) | Err(PublishError::WrongLastSequence) => Ok(()),
             Err(PublishError::Unavailable(error)) => Err(error),
         }
     }
+
+    fn ttl(&self) -> Option<Duration> {
+        Some(self.ttl)
+    }
 }
 
 fn key(partition: Partition) -> String {
     format!("partition.{partition}")
+}
+
+fn worker_key(worker: &str) -> String {
+    format!("worker.{worker}")
 }

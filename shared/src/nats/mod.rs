@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use crate::domain::group::Partitions;
 use crate::ports::Backbone;
+use crate::telemetry::Readiness;
 
 use bucket::Bucket;
 use cursors::NatsCursors;
@@ -41,7 +42,7 @@ use trigger_log::NatsTriggerLog;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How the backbone is reached, and how it behaves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NatsOptions {
     /// The servers: `nats://user:password@a:4222,b:4222`, or `tls://`.
     pub servers: String,
@@ -162,9 +163,12 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// Connects, and makes or checks streams and buckets.
-    pub async fn connect(options: &NatsOptions) -> Result<Self, ConnectError> {
-        let client = connection::connect(options).await?;
+    /// Connects, and makes or checks streams and buckets. Tells `readiness` whether there is a connection.
+    pub async fn connect(
+        options: &NatsOptions,
+        readiness: &Arc<Readiness>,
+    ) -> Result<Self, ConnectError> {
+        let client = connection::connect(options, readiness).await?;
         let found = definitions::make_or_check(&client, options).await?;
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();

@@ -2,8 +2,9 @@
 //! parts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, Message};
+use async_nats::{Client, HeaderMap, Message, Subject};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
@@ -17,6 +18,8 @@ use crate::ports::questions::{Answer, Answerer, Question, Questions, Serving};
 const WORKER: &str = "a worker";
 const SUBJECT: &str = "stormhook.questions";
 const QUEUE_GROUP: &str = "workers";
+/// How soon a worker says that it has a question. One that is frozen does not, and another is asked.
+const TAKEN_WITHIN: Duration = Duration::from_millis(500);
 /// How large a part is at most.
 const PART_BYTES: usize = 256 * 1024;
 /// The header with the number of parts that follow.
@@ -40,7 +43,6 @@ impl Questions for NatsQuestions {
         let bytes = Bytes::from(serde_json::to_vec(&question).map_err(down)?);
         let ask = async {
             loop {
-                // A worker that is leaving hands the question back.
                 if let Some(answer) = self.ask_one(bytes.clone()).await? {
                     return Ok(answer);
                 }
@@ -93,7 +95,7 @@ impl Questions for NatsQuestions {
 }
 
 impl NatsQuestions {
-    /// The answer of one worker; `None` if that one is leaving.
+    /// The answer of one worker; `None` if that one is leaving, or does not even take the question.
     async fn ask_one(&self, question: Bytes) -> Result<Option<Answer>, Unavailable> {
         self.stream.check_connection()?;
         let client = &self.stream.client;
@@ -102,7 +104,8 @@ impl NatsQuestions {
         let asked = client.publish_with_reply(SUBJECT, inbox, question);
         asked.await.map_err(down)?;
         let mut answer = Vec::new();
-        while let Some(part) = parts.next().await {
+        let mut next = tokio::time::timeout(TAKEN_WITHIN, parts.next()).await;
+        while let Ok(Some(part)) = next {
             if part.status.is_some() {
                 return Err(Unavailable::Down {
                     what: WORKER,
@@ -116,8 +119,12 @@ impl NatsQuestions {
             if left == 0 {
                 return serde_json::from_slice(&answer).map(Some).map_err(down);
             }
+            next = Ok(parts.next().await);
         }
-        Err(down("the connection was closed"))
+        match next {
+            Ok(_) => Err(down("the connection was closed")),
+            Err(_) => Ok(None),
+        }
     }
 }
 
@@ -131,6 +138,10 @@ async fn hand_back(client: &Client, question: Message) {
 
 async fn answer(client: Client, answerer: Answerer, message: Message) {
     let Some(inbox) = message.reply else { return };
+    // The first part is empty: it says that the question was taken.
+    if !send_part(&client, &inbox, 1, Bytes::new()).await {
+        return;
+    }
     let answer = match serde_json::from_slice::<Question>(&message.payload) {
         Ok(question) => answerer(question).await,
         Err(error) => Answer::Unavailable(format!(
@@ -147,13 +158,23 @@ async fn answer(client: Client, answerer: Answerer, message: Message) {
     let mut left = bytes.len().div_ceil(PART_BYTES);
     for start in (0..bytes.len()).step_by(PART_BYTES) {
         left -= 1;
-        let mut headers = HeaderMap::new();
-        headers.insert(PARTS_LEFT, left.to_string());
         let part = bytes.slice(start..bytes.len().min(start + PART_BYTES));
-        let sent = client.publish_with_headers(inbox.clone(), headers, part);
-        if let Err(error) = sent.await {
-            tracing::warn!(%error, "an answer was not sent");
+        if !send_part(&client, &inbox, left, part).await {
             return;
+        }
+    }
+}
+
+/// Sends a part of an answer, which `left` others follow. Returns whether it was sent.
+async fn send_part(client: &Client, inbox: &Subject, left: usize, part: Bytes) -> bool {
+    let mut headers = HeaderMap::new();
+    headers.insert(PARTS_LEFT, left.to_string());
+    let sent = client.publish_with_headers(inbox.clone(), headers, part);
+    match sent.await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%error, "an answer was not sent");
+            false
         }
     }
 }

@@ -245,6 +245,14 @@ pub(super) fn down(reason: impl std::fmt::Display) -> Unavailable {
     }
 }
 
+/// What went wrong with a message for which no last sequence was expected.
+pub(super) fn unavailable(error: PublishError) -> Unavailable {
+    match error {
+        PublishError::Unavailable(error) => error,
+        error @ PublishError::WrongLastSequence => down(error),
+    }
+}
+
 fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Unavailable> {
     serde_json::from_slice(bytes)
         .map_err(|error| down(format!("an answer cannot be read: {error}")))

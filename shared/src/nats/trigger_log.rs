@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::group_commit::GroupCommit;
-use super::stream::{NAME, PublishError, Stored, Stream, down};
+use super::stream::{NAME, Stored, Stream, unavailable};
 use crate::domain::group::{GroupKey, Partition, Partitions};
 use crate::domain::ids::Sequence;
 use crate::domain::time::Timestamp;
@@ -141,10 +141,7 @@ impl NatsTriggerLog {
             let published = self
                 .stream
                 .publish(subject.clone(), headers, payload.clone());
-            let ack = published.await.map_err(|error| match error {
-                PublishError::Unavailable(error) => error,
-                error @ PublishError::WrongLastSequence => down(error),
-            })?;
+            let ack = published.await.map_err(unavailable)?;
             let sequence = Sequence(ack.sequence);
             if !ack.is_duplicate {
                 return Ok(Appended {

@@ -25,6 +25,7 @@ pub trait Platform: Send + Sync {
         service_id: &str,
         to: u32,
         version: Option<&str>,
+        notes: &mut Notes,
     ) -> Result<(), PlatformError>;
 
     /// Brings an action that takes several calls a step further: looks at what is there, and makes the next call that
@@ -32,7 +33,11 @@ pub trait Platform: Send + Sync {
     async fn pursue(&self, action: &Action, notes: &mut Notes) -> Result<Step, PlatformError>;
 
     /// Passes a request on to a service.
-    async fn forward(&self, request: &Forwarded<'_>) -> Result<(), PlatformError>;
+    async fn forward(
+        &self,
+        request: &Forwarded<'_>,
+        notes: &mut Notes,
+    ) -> Result<(), PlatformError>;
 
     /// Whether receivers of `kind` can act here, checked when they are created.
     async fn check(&self, kind: &Kind) -> Result<Result<(), Unusable>, PlatformError>;
@@ -40,12 +45,12 @@ pub trait Platform: Send + Sync {
     /// What receivers can be made for.
     async fn targets(&self, of: TargetKind) -> Result<Vec<Target>, PlatformError>;
 
-    /// The longest that one call can take.
+    /// The longest that one changing call can take.
     fn call_timeout(&self) -> Duration;
 }
 
 /// What is remembered between the steps of one action, besides what can be seen on the platform.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Notes {
     /// What was begun in this process, in the platform's terms.
     pub begun: BTreeSet<String>,

@@ -1,7 +1,7 @@
 //! Performs a plan: reads what is there, calls the platform, and retries transient errors until the deadline.
 //! Knows nothing of verdicts or of the ledger.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
@@ -11,6 +11,7 @@ use stormhook_shared::domain::ids::Sequence;
 use stormhook_shared::domain::ledger::{Action, Plan};
 use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::domain::time::Timestamp;
+use stormhook_shared::domain::trigger::Logged;
 use stormhook_shared::ports::leases::Lease;
 use stormhook_shared::ports::platform::{Forwarded, Notes, Platform, PlatformError, Step};
 use tokio_util::sync::CancellationToken;
@@ -135,18 +136,25 @@ impl Performer<'_> {
             may_have_acted: !is_own,
             is_unread: !is_own,
         };
+        let mut notes = Notes::new(self.lease.clone(), !is_own);
         // A platform with versions refuses a stale write itself: no need to look again before the first.
         let mut look_first = !(is_own && change.version.is_some());
         let mut pauses = pauses();
         loop {
-            let error = match self.attempt(plan, change, look_first, &mut tries).await? {
+            let error = match self
+                .attempt(plan, change, look_first, &mut tries, &mut notes)
+                .await
+            {
                 Ok(end) => return Ok(end),
                 Err(error) => error,
             };
             look_first = true;
             let (message, retry_after) = match error {
                 PlatformError::Refused { message } => return Ok(tries.refused(message)),
-                PlatformError::LeaseEnds => return Err(Interrupted),
+                PlatformError::LeaseEnds => {
+                    self.lease_prolonged().await?;
+                    continue;
+                }
                 PlatformError::Transient {
                     message,
                     retry_after,
@@ -170,41 +178,34 @@ impl Performer<'_> {
         change: &Change<'_>,
         look_first: bool,
         tries: &mut Tries,
-    ) -> Result<Result<End, PlatformError>, Interrupted> {
-        if look_first {
-            match self.look(plan, change, tries).await {
-                Ok(Some(end)) => return Ok(Ok(end)),
-                Ok(None) => {}
-                Err(error) => return Ok(Err(error)),
-            }
+        notes: &mut Notes,
+    ) -> Result<End, PlatformError> {
+        if look_first && let Some(end) = self.look(plan, change, tries).await? {
+            return Ok(end);
         }
-        self.hold_lease()?;
-        tries.attempts += 1;
         let Change {
             service_id,
             to,
             version,
             ..
         } = *change;
-        Ok(
-            match self.platform.scale_service(service_id, to, version).await {
-                Ok(()) => Ok(End::Done {
-                    attempts: tries.attempts,
-                }),
-                Err(error) => {
-                    let is_unknown = matches!(
-                        error,
-                        PlatformError::Transient {
-                            is_untouched: false,
-                            ..
-                        }
-                    );
-                    tries.may_have_acted |= is_unknown;
-                    tries.is_unread |= is_unknown;
-                    Err(error)
-                }
-            },
-        )
+        let scaled = self
+            .platform
+            .scale_service(service_id, to, version, notes)
+            .await;
+        tries.attempts = notes.calls();
+        let is_unknown = matches!(
+            scaled,
+            Err(PlatformError::Transient {
+                is_untouched: false,
+                ..
+            })
+        );
+        tries.may_have_acted |= is_unknown;
+        tries.is_unread |= is_unknown;
+        scaled.map(|()| End::Done {
+            attempts: tries.attempts,
+        })
     }
 
     /// Reads what is there. `None`: the plan's start, so it can be performed.
@@ -242,7 +243,10 @@ impl Performer<'_> {
                     }
                     (what, None)
                 }
-                Err(PlatformError::LeaseEnds) => return Err(Interrupted),
+                Err(PlatformError::LeaseEnds) => {
+                    self.lease_prolonged().await?;
+                    continue;
+                }
                 Err(PlatformError::Refused { message }) => {
                     return Ok(End::Failed {
                         code: Code::PlatformRefused,
@@ -307,11 +311,16 @@ impl Performer<'_> {
     /// that it failed.
     async fn forward(&self, plan: &Plan, request: &Request<'_>) -> Result<End, Interrupted> {
         let mut pauses = pauses();
-        let mut attempts = 0;
+        let mut notes = Notes::new(self.lease.clone(), false);
         loop {
-            let (message, retry_after) = match self.pass_on(request, &mut attempts).await? {
+            let passed_on = self.pass_on(request, &mut notes).await;
+            let attempts = notes.calls();
+            let (message, retry_after) = match passed_on {
                 Ok(()) => return Ok(End::Done { attempts }),
-                Err(PlatformError::LeaseEnds) => return Err(Interrupted),
+                Err(PlatformError::LeaseEnds) => {
+                    self.lease_prolonged().await?;
+                    continue;
+                }
                 Err(PlatformError::Refused { message }) => {
                     return Ok(End::Failed {
                         code: Code::TargetRefused,
@@ -336,29 +345,18 @@ impl Performer<'_> {
         }
     }
 
-    async fn pass_on(
-        &self,
-        request: &Request<'_>,
-        attempts: &mut u32,
-    ) -> Result<Result<(), PlatformError>, Interrupted> {
+    async fn pass_on(&self, request: &Request<'_>, notes: &mut Notes) -> Result<(), PlatformError> {
         let found = self.context.backbone.triggers.get(request.sequence).await;
-        let trigger = match found {
-            Ok(Some(logged)) => logged.trigger,
-            Ok(None) => {
-                let message = "the request's body is not in the trigger log any more".to_owned();
-                return Ok(Err(PlatformError::Refused { message }));
-            }
-            Err(error) => {
-                return Ok(Err(PlatformError::Transient {
-                    message: error.to_string(),
-                    retry_after: None,
-                    is_untouched: true,
-                    is_down: false,
-                }));
-            }
+        let found = found.map_err(|error| PlatformError::Transient {
+            message: error.to_string(),
+            retry_after: None,
+            is_untouched: true,
+            is_down: false,
+        })?;
+        let Some(Logged { trigger, .. }) = found else {
+            let message = "the request's body is not in the trigger log any more".to_owned();
+            return Err(PlatformError::Refused { message });
         };
-        self.hold_lease()?;
-        *attempts += 1;
         let forwarded = Forwarded {
             service_name: request.service_name,
             port: request.port,
@@ -366,18 +364,14 @@ impl Performer<'_> {
             content_type: trigger.content_type.as_deref(),
             body: &trigger.body,
         };
-        Ok(self.platform.forward(&forwarded).await)
+        self.platform.forward(&forwarded, notes).await
     }
 
-    /// A call must be over before the lease is.
-    fn hold_lease(&self) -> Result<(), Interrupted> {
-        if self
-            .lease
-            .outlasts(self.platform.call_timeout(), Instant::now())
-        {
-            Ok(())
-        } else {
-            Err(Interrupted)
+    /// Returns once the lease was prolonged. One that is lost ends the work.
+    async fn lease_prolonged(&self) -> Result<(), Interrupted> {
+        tokio::select! {
+            () = self.lease.prolonged() => Ok(()),
+            () = self.stop.cancelled() => Err(Interrupted),
         }
     }
 }

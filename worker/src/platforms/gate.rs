@@ -78,8 +78,9 @@ impl Platform for Gate {
         service_id: &str,
         to: u32,
         version: Option<&str>,
+        notes: &mut Notes,
     ) -> Result<(), PlatformError> {
-        self.pass(self.platform.scale_service(service_id, to, version))
+        self.pass(self.platform.scale_service(service_id, to, version, notes))
             .await
     }
 
@@ -87,8 +88,12 @@ impl Platform for Gate {
         self.pass(self.platform.pursue(action, notes)).await
     }
 
-    async fn forward(&self, request: &Forwarded<'_>) -> Result<(), PlatformError> {
-        self.pass(self.platform.forward(request)).await
+    async fn forward(
+        &self,
+        request: &Forwarded<'_>,
+        notes: &mut Notes,
+    ) -> Result<(), PlatformError> {
+        self.pass(self.platform.forward(request, notes)).await
     }
 
     async fn check(&self, kind: &Kind) -> Result<Result<(), Unusable>, PlatformError> {

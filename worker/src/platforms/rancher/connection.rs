@@ -42,6 +42,7 @@ pub(super) struct Connection {
     http: reqwest::Client,
     base: Url,
     credentials: Option<(String, Secret)>,
+    change_timeout: Duration,
 }
 
 impl Connection {
@@ -49,6 +50,7 @@ impl Connection {
         project: &ProjectId,
         options: &RancherConfiguration,
         call_timeout: Duration,
+        change_timeout: Duration,
     ) -> Result<Self, RancherError> {
         // Fails only where one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -75,7 +77,13 @@ impl Connection {
             http: builder.build()?,
             base,
             credentials: options.access_key.clone().zip(options.secret_key.clone()),
+            change_timeout,
         })
+    }
+
+    /// How long a call may take that changes something.
+    pub(super) fn change_timeout(&self) -> Duration {
+        self.change_timeout
     }
 
     /// The resource at `path`; `None` where there is none.
@@ -137,6 +145,7 @@ impl Connection {
         let what = format!("POST {}", url.path());
         let mut sent = self
             .authorized(self.http.post(url))
+            .timeout(self.change_timeout)
             .body(request.body.to_vec());
         if let Some(content_type) = request.content_type {
             sent = sent.header(CONTENT_TYPE, content_type);
@@ -193,12 +202,16 @@ impl Connection {
         body: Option<&Value>,
     ) -> Result<Value, answer::Failure> {
         let what = format!("{method} {}", url.path());
+        let is_change = method != Method::GET;
         // Cattle answers with a web page to whoever accepts anything.
         let mut request = self
             .authorized(self.http.request(method, url))
             .header(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(body) = body {
             request = request.json(body);
+        }
+        if is_change {
+            request = request.timeout(self.change_timeout);
         }
         match request.send().await {
             Ok(response) => answer::read(&what, response).await,

@@ -42,10 +42,16 @@ pub struct Rancher {
 
 impl Rancher {
     /// A connection to the environment `project`. Nothing is called yet.
-    pub fn new(project: &ProjectId, options: &RancherConfiguration) -> Result<Self, RancherError> {
+    /// `change_timeout`: how long a call may take that changes something, if that is to be less than usual.
+    pub fn new(
+        project: &ProjectId,
+        options: &RancherConfiguration,
+        change_timeout: Option<Duration>,
+    ) -> Result<Self, RancherError> {
+        let change_timeout = change_timeout.map_or(CALL_TIMEOUT, |most| most.min(CALL_TIMEOUT));
         Ok(Self {
             project: project.clone(),
-            connection: Connection::new(project, options, CALL_TIMEOUT)?,
+            connection: Connection::new(project, options, CALL_TIMEOUT, change_timeout)?,
         })
     }
 
@@ -89,7 +95,9 @@ impl Platform for Rancher {
         service_id: &str,
         to: u32,
         _version: Option<&str>,
+        notes: &mut Notes,
     ) -> Result<(), PlatformError> {
+        notes.permit(self.call_timeout())?;
         // Nothing but the scale: Cattle ignores what cannot be changed, but stores everything else it is sent.
         self.connection
             .put(&["services", service_id], &json!({"scale": to}))
@@ -131,7 +139,12 @@ impl Platform for Rancher {
         }
     }
 
-    async fn forward(&self, request: &Forwarded<'_>) -> Result<(), PlatformError> {
+    async fn forward(
+        &self,
+        request: &Forwarded<'_>,
+        notes: &mut Notes,
+    ) -> Result<(), PlatformError> {
+        notes.permit(self.call_timeout())?;
         self.connection.forward(&self.project, request).await
     }
 
@@ -199,6 +212,6 @@ impl Platform for Rancher {
     }
 
     fn call_timeout(&self) -> Duration {
-        CALL_TIMEOUT
+        self.connection.change_timeout()
     }
 }

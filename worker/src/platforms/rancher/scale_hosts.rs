@@ -9,7 +9,7 @@ use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::ports::platform::{Notes, PlatformError, Step};
 
 use super::connection::Connection;
-use super::{CALL_TIMEOUT, host};
+use super::host;
 
 /// What has to be done with a host that is to go.
 #[derive(Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ async fn clone(
         let code = Code::NoCloneableHost;
         return Ok(Err(Step::Failed { code, message }));
     };
-    notes.permit(CALL_TIMEOUT)?;
+    notes.permit(connection.change_timeout())?;
     connection
         .create("hosts", &host::clone_of(base, &new.name))
         .await?;
@@ -122,7 +122,7 @@ async fn take_away(
     match removal {
         Removal::Gone => return Ok(true),
         Removal::Wait => return Ok(false),
-        _ => notes.permit(CALL_TIMEOUT)?,
+        _ => notes.permit(connection.change_timeout())?,
     }
     match removal {
         Removal::Evacuate => {

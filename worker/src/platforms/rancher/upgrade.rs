@@ -7,7 +7,6 @@ use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::domain::push::Push;
 use stormhook_shared::ports::platform::{Notes, PlatformError, Step};
 
-use super::CALL_TIMEOUT;
 use super::connection::Connection;
 
 const PULL_LABEL: &str = "io.rancher.container.pull_image";
@@ -60,12 +59,12 @@ pub(super) async fn step(
     let state = match next(upgrade, service.as_ref(), known) {
         Next::Is(step) => return Ok(step),
         Next::Act(action) => {
-            notes.permit(CALL_TIMEOUT)?;
+            notes.permit(connection.change_timeout())?;
             connection.act(&path, action, &json!({})).await?
         }
         Next::Upgrade => {
             let body = request(upgrade, service.as_ref().unwrap_or(&Value::Null));
-            notes.permit(CALL_TIMEOUT)?;
+            notes.permit(connection.change_timeout())?;
             notes.begun.insert(TRIED.to_owned());
             let answer = connection.act(&path, "upgrade", &body).await?;
             notes.begun.insert(BEGUN.to_owned());
