@@ -2,9 +2,12 @@
 //! environment come on top of it, in the programs.
 
 mod api_key;
+mod kubernetes;
 mod nats;
 mod project;
+mod rancher;
 mod secret;
+mod swarm;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,8 +17,11 @@ use serde::Deserialize;
 use url::Url;
 
 pub use api_key::{ApiKey, ProjectScope, Role};
-pub use project::{PlatformConfiguration, ProjectConfiguration, RancherConfiguration};
+pub use kubernetes::KubernetesConfiguration;
+pub use project::{PlatformConfiguration, ProjectConfiguration};
+pub use rancher::RancherConfiguration;
 pub use secret::{Secret, read_secret};
+pub use swarm::{SwarmConfiguration, SwarmEndpoint, SwarmTls};
 
 use crate::domain::ids::ProjectId;
 use crate::nats::NatsOptions;
@@ -244,6 +250,19 @@ mod tests {
         access_key = "key"
         secret_key_file = "key"
         max_in_flight = 16
+
+        [projects.swarm]
+        platform = "swarm"
+        url = "tcp://swarm.example.org:2376"
+        ca_file = "ca.pem"
+        cert_file = "cert.pem"
+        key_file = "key.pem"
+
+        [projects.k8s]
+        platform = "kubernetes"
+        kubeconfig = "kubeconfig"
+        context = "prod"
+        namespaces = ["shop", "web"]
     "#;
 
     #[test]
@@ -257,8 +276,24 @@ mod tests {
         assert_eq!(nats.trigger_age.unwrap().as_secs(), 7 * 86_400);
         assert!(nats.nkey_file.unwrap().ends_with("key"));
         let project = &configuration.projects[&"1a5".parse().unwrap()];
-        let PlatformConfiguration::Rancher(rancher) = &project.platform;
+        let PlatformConfiguration::Rancher(rancher) = &project.platform else {
+            panic!("{:?}", project.platform)
+        };
         assert_eq!(rancher.secret_key.as_ref().unwrap().expose(), "s3cret");
+        let swarm = &configuration.projects[&"swarm".parse().unwrap()];
+        let PlatformConfiguration::Swarm(SwarmConfiguration {
+            endpoint: SwarmEndpoint::Tcp { tls: Some(tls), .. },
+            ..
+        }) = &swarm.platform
+        else {
+            panic!("{:?}", swarm.platform)
+        };
+        assert!(tls.ca_file.as_ref().unwrap().is_absolute());
+        let k8s = &configuration.projects[&"k8s".parse().unwrap()];
+        let PlatformConfiguration::Kubernetes(k8s) = &k8s.platform else {
+            panic!("{:?}", k8s.platform)
+        };
+        assert!(k8s.kubeconfig.as_ref().unwrap().is_absolute());
         assert_eq!(configuration.api_keys[0].projects, ProjectScope::All);
     }
 
@@ -281,7 +316,24 @@ mod tests {
             ),
             (
                 "[projects.1a5]\nplatform = \"rancher\"\nurl = \"http://a\"\nulr = 1",
-                "ulr",
+                "platform rancher: unknown field `ulr`",
+            ),
+            (
+                "[projects.s]\nplatform = \"swarm\"\nurl = \"unix:///x\"\nsecret_key_file = \"key\"",
+                "projects.s: platform swarm: unknown field `secret_key_file`",
+            ),
+            (
+                "[projects.s]\nplatform = \"swarm\"\nurl = \"tcp://s\"\ncert_file = \"c\"",
+                "cert_file and key_file go together",
+            ),
+            ("[projects.s]\nplatform = \"swarm\"", "projects.s.url"),
+            (
+                "[projects.k]\nplatform = \"kubernetes\"\nurl = \"https://k\"",
+                "projects.k: platform kubernetes: unknown field `url`",
+            ),
+            (
+                "[projects.k]\nplatform = \"kubernetes\"\nnamespaces = []",
+                "projects.k.namespaces",
             ),
             (
                 "[projects.\"a/b\"]\nplatform = \"rancher\"\nurl = \"http://a\"",

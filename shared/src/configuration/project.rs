@@ -1,12 +1,14 @@
-//! One platform connection a project: `[projects.<id>]`.
+//! One platform connection a project: `[projects.<id>]`. What every project can say is here; what each platform needs
+//! to know of its connection stands in a file of its own, and no platform takes another's keys.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 
 use serde::Deserialize;
-use url::Url;
+use serde::de::DeserializeOwned;
 
-use super::secret::{Secret, read_secret};
+use super::kubernetes::{KubernetesConfiguration, KubernetesFile};
+use super::rancher::{RancherConfiguration, RancherFile};
+use super::swarm::{SwarmConfiguration, SwarmFile};
 use super::{Border, ConfigurationError};
 
 /// How many calls to a platform run at the same time, unless the file says otherwise.
@@ -28,31 +30,20 @@ pub struct ProjectConfiguration {
 pub enum PlatformConfiguration {
     /// Rancher 1.6's Cattle API.
     Rancher(RancherConfiguration),
-}
-
-/// How a Cattle server is reached.
-#[derive(Debug, Clone)]
-pub struct RancherConfiguration {
-    /// The API's base, up to and including its version.
-    pub url: Url,
-    /// The user name of HTTP Basic.
-    pub access_key: Option<String>,
-    /// The password of HTTP Basic.
-    pub secret_key: Option<Secret>,
-    /// A PEM file with the authority that the server's certificate is checked against, beside the system's.
-    pub ca_file: Option<PathBuf>,
+    /// Docker Swarm.
+    Swarm(SwarmConfiguration),
+    /// Kubernetes.
+    Kubernetes(KubernetesConfiguration),
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct ProjectFile {
     name: Option<String>,
     platform: String,
-    url: Option<String>,
-    access_key: Option<String>,
-    secret_key_file: Option<PathBuf>,
-    ca_file: Option<PathBuf>,
     max_in_flight: Option<NonZeroUsize>,
+    /// What is for its platform.
+    #[serde(flatten)]
+    connection: toml::Table,
 }
 
 impl ProjectFile {
@@ -61,38 +52,50 @@ impl ProjectFile {
         border: &Border<'_>,
         key: &str,
     ) -> Result<ProjectConfiguration, ConfigurationError> {
-        if self.platform != "rancher" {
-            let reason = format!(
-                "{:?} is not a platform of this version: rancher",
-                self.platform
-            );
-            return Err(border.invalid(&format!("{key}.platform"), reason));
-        }
-        let expected = "a URL like https://rancher.example.org/v2-beta";
-        let url_key = format!("{key}.url");
-        let url: Url = border
-            .parse(&url_key, self.url, expected)?
-            .ok_or_else(|| border.invalid(&url_key, format!("is missing: {expected}")))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(border.invalid(&url_key, format!("{url} is not {expected}")));
-        }
-        if self.access_key.is_some() != self.secret_key_file.is_some() {
-            let reason = "access_key and secret_key_file go together";
-            return Err(border.invalid(key, reason));
-        }
-        let secret_key = self
-            .secret_key_file
-            .map(|path| read_secret(&border.path(&path)))
-            .transpose()?;
+        let connection = Connection {
+            border,
+            key,
+            platform: &self.platform,
+            keys: self.connection,
+        };
+        let platform = match self.platform.as_str() {
+            "rancher" => PlatformConfiguration::Rancher(
+                connection.read::<RancherFile>()?.check(border, key)?,
+            ),
+            "swarm" => {
+                PlatformConfiguration::Swarm(connection.read::<SwarmFile>()?.check(border, key)?)
+            }
+            "kubernetes" => PlatformConfiguration::Kubernetes(
+                connection.read::<KubernetesFile>()?.check(border, key)?,
+            ),
+            other => {
+                let reason = format!("{other:?} is not a platform: rancher, swarm or kubernetes");
+                return Err(border.invalid(&format!("{key}.platform"), reason));
+            }
+        };
         Ok(ProjectConfiguration {
             name: self.name,
-            platform: PlatformConfiguration::Rancher(RancherConfiguration {
-                url,
-                access_key: self.access_key,
-                secret_key,
-                ca_file: self.ca_file.map(|path| border.path(&path)),
-            }),
+            platform,
             max_in_flight: self.max_in_flight.unwrap_or(DEFAULT_MAX_IN_FLIGHT),
+        })
+    }
+}
+
+/// The keys that are for one platform.
+struct Connection<'a> {
+    border: &'a Border<'a>,
+    key: &'a str,
+    platform: &'a str,
+    keys: toml::Table,
+}
+
+impl Connection<'_> {
+    /// The keys as `T`, which takes exactly those of the platform.
+    fn read<T: DeserializeOwned>(self) -> Result<T, ConfigurationError> {
+        self.keys.try_into().map_err(|error: toml::de::Error| {
+            let what = error.message().replace('\n', ", ");
+            let reason = format!("platform {}: {what}", self.platform);
+            self.border.invalid(self.key, reason)
         })
     }
 }

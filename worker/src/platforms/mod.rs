@@ -20,7 +20,16 @@ use rancher::{Rancher, RancherError};
 #[error("project {project}: {source}")]
 pub struct ConnectError {
     project: ProjectId,
-    source: RancherError,
+    source: ConnectionError,
+}
+
+/// Why there can be no connection, whatever the platform answers.
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    #[error(transparent)]
+    Rancher(#[from] RancherError),
+    #[error("platform {0} is not of this version: rancher")]
+    NotHere(&'static str),
 }
 
 /// A platform for each project, behind a gate of its own. Nothing is called yet. `lease_ttl`: how long a lease lasts,
@@ -30,19 +39,31 @@ pub fn connect(
     projects: &BTreeMap<ProjectId, ProjectConfiguration>,
     lease_ttl: Option<Duration>,
 ) -> Result<BTreeMap<ProjectId, Arc<dyn Platform>>, ConnectError> {
+    let change_timeout = lease_ttl.map(|ttl| ttl / 2);
     projects
         .iter()
         .map(|(project, configuration)| {
-            let PlatformConfiguration::Rancher(connection) = &configuration.platform;
-            let change_timeout = lease_ttl.map(|ttl| ttl / 2);
-            let rancher = Rancher::new(project, connection, change_timeout).map_err(|source| {
-                ConnectError {
-                    project: project.clone(),
-                    source,
-                }
+            let platform = platform(project, &configuration.platform, change_timeout);
+            let platform = platform.map_err(|source| ConnectError {
+                project: project.clone(),
+                source,
             })?;
-            let gate = Gate::new(Arc::new(rancher), configuration.max_in_flight);
+            let gate = Gate::new(platform, configuration.max_in_flight);
             Ok((project.clone(), Arc::new(gate) as Arc<dyn Platform>))
         })
         .collect()
+}
+
+fn platform(
+    project: &ProjectId,
+    configuration: &PlatformConfiguration,
+    change_timeout: Option<Duration>,
+) -> Result<Arc<dyn Platform>, ConnectionError> {
+    Ok(match configuration {
+        PlatformConfiguration::Rancher(options) => {
+            Arc::new(Rancher::new(project, options, change_timeout)?)
+        }
+        PlatformConfiguration::Swarm(_) => return Err(ConnectionError::NotHere("swarm")),
+        PlatformConfiguration::Kubernetes(_) => return Err(ConnectionError::NotHere("kubernetes")),
+    })
 }
