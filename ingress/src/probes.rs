@@ -12,25 +12,29 @@ pub(crate) async fn health() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("ok\n")
 }
 
-/// Whether the process can do its work, and which part cannot.
+/// Whether the process can do its work, and which part cannot; and which projects' platforms answer, where this process
+/// is connected to them.
 pub(crate) async fn ready(app: web::Data<App>) -> HttpResponse {
     let parts = app.readiness.parts();
     let is_ready = parts.values().all(Result::is_ok);
+    let told = |state: Result<(), String>| json!(state.err().unwrap_or_else(|| "ready".to_owned()));
     let parts: Map<_, _> = parts
         .into_iter()
-        .map(|(part, state)| {
-            (
-                part,
-                json!(state.err().unwrap_or_else(|| "ready".to_owned())),
-            )
-        })
+        .map(|(part, state)| (part, told(state)))
+        .collect();
+    let projects: Map<_, _> = app
+        .readiness
+        .platforms()
+        .into_iter()
+        .map(|(project, state)| (project.to_string(), told(state)))
         .collect();
     let status = if is_ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    HttpResponse::build(status).json(json!({"ready": is_ready, "parts": parts}))
+    HttpResponse::build(status)
+        .json(json!({"ready": is_ready, "parts": parts, "projects": projects}))
 }
 
 /// What is measured, for Prometheus.

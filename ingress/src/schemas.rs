@@ -6,7 +6,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
-use stormhook_shared::domain::kind::{AddressType, Driver, PayloadFormat};
+use stormhook_shared::domain::kind::{AddressType, Driver, OnFailure, PayloadFormat};
 use stormhook_shared::domain::receiver::Options;
 use stormhook_shared::domain::scaling::LARGEST_SCALE;
 use stormhook_shared::receiver_json::config_field;
@@ -251,6 +251,8 @@ fn config(driver: Driver) -> Vec<(&'static str, Value)> {
             fields.extend(scaling);
             let options = choice(&["mostRecent", "leastRecent"], "leastRecent");
             fields.push(("deleteOption", options));
+            fields.push(("remove", switch()));
+            fields.push(("includeManagers", switch()));
             fields
         }
         Driver::ServiceUpgrade => vec![
@@ -270,11 +272,16 @@ fn config(driver: Driver) -> Vec<(&'static str, Value)> {
             ),
             ("batchSize", number(1, 10_000, 1)),
             ("intervalMillis", number(100, 3_600_000, 2_000)),
-            (
-                "startFirst",
-                optional(json!({"type": "boolean", "default": false})),
-            ),
+            ("startFirst", switch()),
             ("settleSeconds", number(0, 600, 5)),
+            (
+                "onFailure",
+                choice(&OnFailure::ALL.map(|(name, _)| name), "pause"),
+            ),
+            (
+                "monitorSeconds",
+                optional(json!({"type": "int", "min": 1, "max": 3_600})),
+            ),
         ],
         Driver::ForwardPost => vec![
             ("projectId", fixed(json!({"type": "string"}))),
@@ -313,6 +320,10 @@ fn read_only(kind: &str) -> Value {
 
 fn number(min: u64, max: u64, default: u64) -> Value {
     optional(json!({"type": "int", "min": min, "max": max, "default": default}))
+}
+
+fn switch() -> Value {
+    optional(json!({"type": "boolean", "default": false}))
 }
 
 fn choice(options: &[&str], default: &str) -> Value {

@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+use crate::domain::ids::ProjectId;
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -35,6 +37,7 @@ pub fn start_logging(filter: &str, format: LogFormat) -> Result<(), ParseError> 
 #[derive(Debug, Default)]
 pub struct Readiness {
     parts: Mutex<BTreeMap<String, Result<(), String>>>,
+    platforms: Mutex<BTreeMap<ProjectId, Result<(), String>>>,
 }
 
 impl Readiness {
@@ -44,6 +47,23 @@ impl Readiness {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(part.to_owned(), state);
+    }
+
+    /// Notes that the platform of `project` answers, or why it does not. The process is ready all the same: it takes
+    /// triggers for a platform that is down, and works for the others.
+    pub fn report_platform(&self, project: &ProjectId, state: Result<(), String>) {
+        self.platforms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(project.clone(), state);
+    }
+
+    /// What was last noted of each project's platform.
+    pub fn platforms(&self) -> BTreeMap<ProjectId, Result<(), String>> {
+        self.platforms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// What was last noted of each part.

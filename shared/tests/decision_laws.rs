@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
-use stormhook_shared::decide::{HostSeen, HostsSeen, Seen, ServiceSeen, Waiting, fold};
+use stormhook_shared::decide::{Growth, HostSeen, HostsSeen, Seen, ServiceSeen, Waiting, fold};
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{ProjectId, ReceiverId, Revision, Sequence, TriggerId};
 use stormhook_shared::domain::kind::{
@@ -78,6 +78,8 @@ fn receiver() -> impl Strategy<Value = Receiver> {
                     } else {
                         DeleteOption::LeastRecent
                     },
+                    remove: own == 1,
+                    include_managers: all == 1,
                 }),
                 options: Options {
                     cooldown: Duration::from_secs(own / 2),
@@ -204,7 +206,15 @@ fn story(driver: Driver, receivers: Vec<Receiver>, calls: &[(u8, u8)]) -> Story 
 #[derive(Debug, Clone, PartialEq)]
 enum Platform {
     Service(u32),
-    Hosts { hosts: Vec<HostSeen>, created: i64 },
+    Hosts {
+        hosts: Vec<HostSeen>,
+        created: i64,
+    },
+    /// The spares in the order in which they were drained.
+    Pool {
+        hosts: Vec<HostSeen>,
+        spares: Vec<HostSeen>,
+    },
 }
 
 impl Platform {
@@ -222,6 +232,18 @@ impl Platform {
         platform
     }
 
+    /// The same hosts as a fixed pool, of which some are out of service.
+    fn pooled(self, size: u32) -> Self {
+        let Self::Hosts { mut hosts, .. } = self else {
+            return self;
+        };
+        for (host, number) in hosts.iter_mut().zip(1_usize..) {
+            host.is_manager = number % 7 == 0;
+        }
+        let spares = hosts.split_off(hosts.len().min(size as usize / 2));
+        Self::Pool { hosts, spares }
+    }
+
     fn create(&mut self, name: String, is_working: bool, is_cloneable: bool) {
         let Self::Hosts { hosts, created } = self else {
             panic!("hosts are created in groups of hosts");
@@ -233,6 +255,7 @@ impl Platform {
             created_at: Timestamp::from_millis(*created),
             is_working,
             is_cloneable,
+            is_manager: false,
         });
     }
 
@@ -248,7 +271,15 @@ impl Platform {
             }),
             Self::Hosts { hosts, .. } => Seen::Hosts(HostsSeen {
                 hosts: hosts.clone(),
-                names_in_use: hosts.iter().map(|host| host.name.clone()).collect(),
+                growth: Growth::Clones {
+                    names_in_use: hosts.iter().map(|host| host.name.clone()).collect(),
+                },
+            }),
+            Self::Pool { hosts, spares } => Seen::Hosts(HostsSeen {
+                hosts: hosts.clone(),
+                growth: Growth::Pool {
+                    spares: spares.clone(),
+                },
             }),
         }
     }
@@ -256,7 +287,9 @@ impl Platform {
     fn size(&self) -> u32 {
         match self {
             Self::Service(scale) => *scale,
-            Self::Hosts { hosts, .. } => u32::try_from(hosts.len()).unwrap(),
+            Self::Hosts { hosts, .. } | Self::Pool { hosts, .. } => {
+                u32::try_from(hosts.len()).unwrap()
+            }
         }
     }
 
@@ -285,6 +318,28 @@ impl Platform {
                 assert_eq!(before - hosts.len(), remove.len(), "each goes once");
                 for new in create {
                     self.create(new.name.clone(), true, true);
+                }
+            }
+            (
+                Action::ScaleHosts {
+                    activate,
+                    drain,
+                    remove,
+                    ..
+                },
+                Self::Pool { hosts, spares },
+            ) => {
+                assert!(activate.is_empty() || (drain.is_empty() && remove.is_empty()));
+                for wanted in activate {
+                    let place = spares.iter().position(|host| host.id == wanted.id);
+                    hosts.push(spares.remove(place.expect("only spares are activated")));
+                }
+                for wanted in drain.iter().chain(remove) {
+                    let place = hosts.iter().position(|host| host.id == wanted.id);
+                    let host = hosts.remove(place.expect("only those in service are drained"));
+                    if drain.contains(wanted) {
+                        spares.push(host);
+                    }
                 }
             }
             (_, Self::Service(scale)) => *scale = *to,
@@ -390,13 +445,17 @@ proptest! {
     #[test]
     fn a_batch_is_decided_as_its_triggers_one_by_one(
         driver in driver(),
+        is_pool in any::<bool>(),
         receivers in prop::collection::vec(receiver(), 1..4),
         calls in calls(),
         start in 0_u32..25,
         cuts in prop::collection::vec(1_usize..40, 1..5),
     ) {
         let story = story(driver, receivers, &calls);
-        let start = Platform::new(driver, start);
+        let start = match Platform::new(driver, start) {
+            platform if is_pool => platform.pooled(start),
+            platform => platform,
+        };
         let one_by_one = in_batches(&story, &start, &[1]);
         let batched = in_batches(&story, &start, &cuts);
         prop_assert_eq!(one_by_one.verdicts(), batched.verdicts());
@@ -509,7 +568,7 @@ proptest! {
 fn names(platform: &Platform) -> Vec<&str> {
     match platform {
         Platform::Service(_) => Vec::new(),
-        Platform::Hosts { hosts, .. } => {
+        Platform::Hosts { hosts, .. } | Platform::Pool { hosts, .. } => {
             let mut names: Vec<_> = hosts.iter().map(|host| host.name.as_str()).collect();
             names.sort_unstable();
             names

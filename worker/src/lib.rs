@@ -64,7 +64,8 @@ pub struct Worker {
 impl Worker {
     /// Starts to work on every partition that this process gets.
     pub async fn start(options: WorkerOptions) -> Result<Self, Unavailable> {
-        let log = Arc::new(OutcomeLog::new(options.outcome_log, options.readiness));
+        let readiness = options.readiness;
+        let log = Arc::new(OutcomeLog::new(options.outcome_log, Arc::clone(&readiness)));
         let context = Arc::new(Context {
             backbone: options.backbone,
             directory: options.directory,
@@ -79,6 +80,7 @@ impl Worker {
         let working = TaskTracker::new();
         let fleet = Fleet::new(Arc::clone(&context), stop_working.clone());
         working.spawn(fleet.run());
+        platforms::watch(&context.platforms, &readiness, &working, &stop_working);
         let answers = Answers {
             context: Arc::clone(&context),
         };

@@ -5,6 +5,8 @@ pub mod alert;
 mod checks;
 mod filter;
 mod fold;
+mod host_names;
+mod host_pool;
 mod limits;
 mod resume;
 mod scale_host;
@@ -76,12 +78,27 @@ pub struct Container {
 }
 
 /// A group of hosts, as the platform reports it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostsSeen {
     /// Those that count.
     pub hosts: Vec<HostSeen>,
-    /// The names of all hosts there are, in or out of the group, in lower case.
-    pub names_in_use: BTreeSet<String>,
+    /// How there can be more.
+    pub growth: Growth,
+}
+
+/// How a group of hosts gets more of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Growth {
+    /// One is cloned, and gets a name that nobody has.
+    Clones {
+        /// The names of all hosts there are, in or out of the group, in lower case.
+        names_in_use: BTreeSet<String>,
+    },
+    /// One of the group that is out of service is taken into service again.
+    Pool {
+        /// Those that can be, in the order in which they are taken.
+        spares: Vec<HostSeen>,
+    },
 }
 
 /// A host of a group.
@@ -97,6 +114,8 @@ pub struct HostSeen {
     pub is_working: bool,
     /// Whether there can be another like it.
     pub is_cloneable: bool,
+    /// Whether it manages the cluster, and is left alone unless the receiver says otherwise.
+    pub is_manager: bool,
 }
 
 /// A service that carries the labels that were asked for.

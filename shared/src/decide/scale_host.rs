@@ -2,13 +2,12 @@
 //! finds the group as the one before would have left it, so that together they are one list of hosts to add and one
 //! to remove.
 
-use std::collections::BTreeSet;
-
-use super::HostSeen;
-use super::HostsSeen;
 use super::checks::Wish;
+use super::host_names::HostNames;
+use super::host_pool::Pool;
 use super::limits;
 use super::view::End;
+use super::{Growth, HostSeen, HostsSeen};
 use crate::domain::kind::{DeleteOption, ScaleHost};
 use crate::domain::ledger::{Action, HostRef, NewHost};
 use crate::domain::outcome::{Code, Verdict};
@@ -19,9 +18,15 @@ use crate::domain::receiver::OnLimit;
 pub(super) struct HostGroup {
     /// From the oldest to the youngest.
     hosts: Vec<Host>,
-    names_in_use: BTreeSet<String>,
+    growth: Growing,
     started_with: u32,
     removed: Vec<HostRef>,
+}
+
+#[derive(Debug, Clone)]
+enum Growing {
+    Clones(HostNames),
+    Pool(Pool),
 }
 
 #[derive(Debug, Clone)]
@@ -45,18 +50,25 @@ impl Host {
             Self::Planned(_) => true,
         }
     }
+
+    fn may_go(&self, config: &ScaleHost) -> bool {
+        match self {
+            Self::There(host) => config.include_managers || !host.is_manager,
+            Self::Planned(_) => true,
+        }
+    }
 }
 
 impl HostGroup {
     pub(super) fn new(seen: HostsSeen) -> Self {
-        let mut hosts = seen.hosts;
-        // Ids of the same age are told apart as numbers are: a longer one is larger.
-        hosts.sort_by_key(|host| (host.created_at, host.id.len(), host.id.clone()));
-        let hosts: Vec<_> = hosts.into_iter().map(Host::There).collect();
+        let hosts: Vec<_> = by_age(seen.hosts).into_iter().map(Host::There).collect();
         Self {
             started_with: count(&hosts),
             hosts,
-            names_in_use: seen.names_in_use,
+            growth: match seen.growth {
+                Growth::Clones { names_in_use } => Growing::Clones(HostNames::new(names_in_use)),
+                Growth::Pool { spares } => Growing::Pool(Pool::new(spares)),
+            },
             removed: Vec::new(),
         }
     }
@@ -75,12 +87,20 @@ impl HostGroup {
                 Host::There(_) => None,
             })
             .collect();
-        let is_needed = !create.is_empty() || !self.removed.is_empty();
-        is_needed.then(|| Action::ScaleHosts {
+        let (activate, drain) = match &self.growth {
+            Growing::Clones(_) => (Vec::new(), Vec::new()),
+            Growing::Pool(pool) => (pool.activated().to_vec(), pool.drained().to_vec()),
+        };
+        let is_needed = [&activate, &drain, &self.removed]
+            .iter()
+            .any(|hosts| !hosts.is_empty());
+        (is_needed || !create.is_empty()).then(|| Action::ScaleHosts {
             from: self.started_with,
             to: self.count(),
             create,
             remove: self.removed.clone(),
+            activate,
+            drain,
         })
     }
 
@@ -93,7 +113,11 @@ impl HostGroup {
         wish: Wish,
     ) -> Result<Verdict, End> {
         let from = self.count();
-        if from == 0 {
+        let is_empty = match &self.growth {
+            Growing::Clones(_) => from == 0,
+            Growing::Pool(pool) => from == 0 && pool.is_empty(),
+        };
+        if is_empty {
             let message = format!("no host carries the label {}", config.host_selector);
             return Ok(Verdict::new(Code::NoHostsWithLabel, message).scaling(0, 0));
         }
@@ -101,24 +125,75 @@ impl HostGroup {
             Ok(to) => to,
             Err(verdict) => return Ok(verdict),
         };
-        let (code, verb, names) = if to > from {
-            if !self.removed.is_empty() {
-                return Err(End);
-            }
-            let Some(base) = self.base() else {
-                let message = "all hosts of the group were added by hand, and only those that a machine driver made can be cloned";
-                return Ok(Verdict::new(Code::NoCloneableHost, message).scaling(from, from));
-            };
-            let names = (from..to).map(|_| self.add(&base)).collect();
-            (Code::HostsAdded, "added", names)
+        let done = if to > from {
+            self.grow(config, to - from)?
         } else {
-            let names = (to..from)
-                .filter_map(|_| self.remove(config.delete_option))
-                .collect::<Vec<_>>();
-            (Code::HostsRemoved, "removed", names)
+            self.shrink(config, from - to)?
         };
-        let message = format!("{verb} {} ({from} → {to} hosts)", listed(&names));
-        Ok(Verdict::new(code, message).scaling(from, to))
+        Ok(match done {
+            Ok((code, verb, names)) => {
+                let message = format!("{verb} {} ({from} → {to} hosts)", listed(&names));
+                Verdict::new(code, message).scaling(from, to)
+            }
+            Err(verdict) => verdict.scaling(from, from),
+        })
+    }
+
+    /// Adds hosts, or says why there can be none.
+    fn grow(&mut self, config: &ScaleHost, more: u32) -> Result<Result<Done, Verdict>, End> {
+        if !self.removed.is_empty() {
+            return Err(End);
+        }
+        let base = self.base();
+        Ok(match &mut self.growth {
+            Growing::Pool(pool) => match pool.activate(config, more)? {
+                Err(verdict) => Err(verdict),
+                Ok(activated) => {
+                    let names = activated.iter().map(|host| host.name.clone()).collect();
+                    self.put_back(activated);
+                    Ok((Code::HostsAdded, "activated", names))
+                }
+            },
+            Growing::Clones(used) => match base {
+                None => {
+                    let message = "all hosts of the group were added by hand, and only those that a machine driver made can be cloned";
+                    Err(Verdict::new(Code::NoCloneableHost, message))
+                }
+                Some(base) => {
+                    let mut names = Vec::new();
+                    for _ in 0..more {
+                        let name = used.next(&base.name, self.hosts.iter().map(Host::name));
+                        names.push(name.clone());
+                        let base = base.id.clone();
+                        self.hosts.push(Host::Planned(NewHost { name, base }));
+                    }
+                    Ok((Code::HostsAdded, "added", names))
+                }
+            },
+        })
+    }
+
+    /// Takes hosts away, exactly as many as asked for, or says why they cannot go.
+    fn shrink(&mut self, config: &ScaleHost, fewer: u32) -> Result<Result<Done, Verdict>, End> {
+        if let Growing::Pool(pool) = &self.growth
+            && !pool.activated().is_empty()
+        {
+            return Err(End);
+        }
+        let may_go = self.hosts.iter().filter(|host| host.may_go(config)).count();
+        if may_go < fewer as usize {
+            let message = format!(
+                "{may_go} of the group's hosts can be taken away, as those that manage the cluster \
+                 are left alone unless the receiver says includeManagers"
+            );
+            return Ok(Err(Verdict::new(Code::NoRemovableHost, message)));
+        }
+        let names: Vec<_> = (0..fewer).filter_map(|_| self.remove(config)).collect();
+        let verb = match &self.growth {
+            Growing::Pool(_) if !config.remove => "drained",
+            _ => "removed",
+        };
+        Ok(Ok((Code::HostsRemoved, verb, names)))
     }
 
     /// The oldest host that can be cloned.
@@ -129,76 +204,58 @@ impl HostGroup {
         })
     }
 
-    fn add(&mut self, base: &HostSeen) -> String {
-        let (prefix, digits) = split_name(&base.name);
-        let width = digits.len();
-        let last = self
-            .hosts
-            .iter()
-            .filter_map(|host| {
-                let (other, digits) = split_name(host.name());
-                // The one without a number counts as the first.
-                (other == prefix).then(|| digits.parse().unwrap_or(1_u64))
-            })
-            .max()
-            .unwrap_or(0);
-        let mut number = last.saturating_add(1);
-        let mut name = format!("{prefix}{number:0width$}");
-        while self.names_in_use.contains(&name.to_lowercase()) {
-            number = number.saturating_add(1);
-            name = format!("{prefix}{number:0width$}");
-        }
-        self.names_in_use.insert(name.to_lowercase());
-        let new = NewHost {
-            name: name.clone(),
-            base: base.id.clone(),
-        };
-        self.hosts.push(Host::Planned(new));
-        name
+    /// Hosts of a pool that are in service again, each at its age's place.
+    fn put_back(&mut self, hosts: Vec<HostSeen>) {
+        let there = self.hosts.drain(..).filter_map(|host| match host {
+            Host::There(host) => Some(host),
+            // Nothing is cloned in a pool.
+            Host::Planned(_) => None,
+        });
+        let all = there.chain(hosts).collect();
+        self.hosts = by_age(all).into_iter().map(Host::There).collect();
     }
 
-    fn remove(&mut self, option: DeleteOption) -> Option<String> {
-        let places = 0..self.hosts.len();
-        let first = |places: &mut dyn Iterator<Item = usize>| {
-            let failing: Vec<_> = places.collect();
-            failing
-                .iter()
-                .copied()
-                .find(|place| {
-                    self.hosts
-                        .get(*place)
-                        .is_some_and(|host| !host.is_working())
-                })
-                .or(failing.first().copied())
+    fn remove(&mut self, config: &ScaleHost) -> Option<String> {
+        let places = (0..self.hosts.len()).filter(|place| {
+            self.hosts
+                .get(*place)
+                .is_some_and(|host| host.may_go(config))
+        });
+        let places: Vec<_> = match config.delete_option {
+            DeleteOption::LeastRecent => places.collect(),
+            DeleteOption::MostRecent => places.rev().collect(),
         };
-        let place = match option {
-            DeleteOption::LeastRecent => first(&mut places.into_iter()),
-            DeleteOption::MostRecent => first(&mut places.rev()),
-        }?;
-        let host = self.hosts.remove(place);
+        let failing = places.iter().find(|place| {
+            self.hosts
+                .get(**place)
+                .is_some_and(|host| !host.is_working())
+        });
+        let host = self.hosts.remove(*failing.or(places.first())?);
         let name = host.name().to_owned();
-        match host {
-            Host::There(host) => self.removed.push(HostRef {
+        match (host, &mut self.growth) {
+            (Host::There(host), Growing::Pool(pool)) if !config.remove => pool.drain(&host),
+            (Host::There(host), _) => self.removed.push(HostRef {
                 id: host.id,
                 name: host.name,
             }),
-            Host::Planned(host) => {
-                self.names_in_use.remove(&host.name.to_lowercase());
-            }
+            (Host::Planned(host), Growing::Clones(names)) => names.free(&host.name),
+            (Host::Planned(_), Growing::Pool(_)) => {}
         }
         Some(name)
     }
 }
 
-fn count(hosts: &[Host]) -> u32 {
-    u32::try_from(hosts.len()).unwrap_or(u32::MAX)
+/// What was done with which hosts.
+type Done = (Code, &'static str, Vec<String>);
+
+/// From the oldest to the youngest. Ids of the same age are told apart as numbers are: a longer one is larger.
+fn by_age(mut hosts: Vec<HostSeen>) -> Vec<HostSeen> {
+    hosts.sort_by_key(|host| (host.created_at, host.id.len(), host.id.clone()));
+    hosts
 }
 
-/// A host's name up to its first dot, as what stands before its last digits and those digits.
-fn split_name(name: &str) -> (&str, &str) {
-    let short = name.split('.').next().unwrap_or(name);
-    let prefix = short.trim_end_matches(|c: char| c.is_ascii_digit());
-    short.split_at(prefix.len())
+fn count(hosts: &[Host]) -> u32 {
+    u32::try_from(hosts.len()).unwrap_or(u32::MAX)
 }
 
 fn listed(names: &[String]) -> String {
@@ -225,13 +282,16 @@ mod tests {
             created_at: Timestamp::from_millis(1_000_000 - age),
             is_working: true,
             is_cloneable: true,
+            is_manager: false,
         }
     }
 
     fn group(hosts: &[HostSeen]) -> HostGroup {
         HostGroup::new(HostsSeen {
             hosts: hosts.to_vec(),
-            names_in_use: hosts.iter().map(|host| host.name.to_lowercase()).collect(),
+            growth: Growth::Clones {
+                names_in_use: hosts.iter().map(|host| host.name.to_lowercase()).collect(),
+            },
         })
     }
 
@@ -245,6 +305,8 @@ mod tests {
                 bounds: Bounds::new(number(1), number(20)).unwrap(),
             },
             delete_option,
+            remove: false,
+            include_managers: false,
         }
     }
 
@@ -311,7 +373,9 @@ mod tests {
     fn a_name_in_use_anywhere_is_passed_over() {
         let mut group = HostGroup::new(HostsSeen {
             hosts: vec![host("1h1", "web1", 1)],
-            names_in_use: ["web1", "web2", "web3"].map(str::to_owned).into(),
+            growth: Growth::Clones {
+                names_in_use: ["web1", "web2", "web3"].map(str::to_owned).into(),
+            },
         });
         up(&mut group, 2);
         let names: Vec<_> = created(&group).into_iter().map(|(name, _)| name).collect();

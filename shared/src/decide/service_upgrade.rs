@@ -89,5 +89,9 @@ pub(super) fn upgrade(
         batch_size: config.batch_size.get(),
         interval_millis: u64::try_from(config.interval.as_millis()).unwrap_or(u64::MAX),
         start_first: config.start_first,
+        on_failure: config.on_failure,
+        monitor_millis: config
+            .monitor
+            .map(|monitor| u64::try_from(monitor.as_millis()).unwrap_or(u64::MAX)),
     })
 }

@@ -163,6 +163,12 @@ pub struct ScaleHost {
     pub scaling: Scaling,
     /// Which hosts go first.
     pub delete_option: DeleteOption,
+    /// Hosts of a fixed pool are not only drained, but removed from the cluster.
+    #[serde(default)]
+    pub remove: bool,
+    /// Hosts that manage the cluster are drained and activated too.
+    #[serde(default)]
+    pub include_managers: bool,
 }
 
 /// By how much, in which direction, between which bounds.
@@ -210,6 +216,34 @@ pub struct ServiceUpgrade {
     pub start_first: bool,
     /// An upgrade starts this long after the last push, and no later than six times that after the first.
     pub settle: Duration,
+    /// What the platform does with an upgrade whose new containers fail.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+    /// How long the platform watches each new container for that; as long as it likes where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<Duration>,
+}
+
+/// What a platform does with an upgrade whose new containers fail.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnFailure {
+    /// It leaves things as they are.
+    #[default]
+    Pause,
+    /// It goes on all the same.
+    Continue,
+    /// It goes back to what ran before.
+    Rollback,
+}
+
+impl OnFailure {
+    /// All of them, as the API spells them.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("pause", Self::Pause),
+        ("continue", Self::Continue),
+        ("rollback", Self::Rollback),
+    ];
 }
 
 /// Who sends notifications of pushes.

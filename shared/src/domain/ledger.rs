@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::group::GroupKey;
 use super::ids::{ReceiverId, Revision, Sequence, TriggerId};
+use super::kind::OnFailure;
 use super::outcome::{Code, Outcome, Status, TriggerFacts, Verdict};
 use super::push::Push;
 use super::receiver::Options;
@@ -109,6 +110,12 @@ pub enum Action {
         create: Vec<NewHost>,
         /// The hosts to remove.
         remove: Vec<HostRef>,
+        /// The hosts of a fixed pool to take into service.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        activate: Vec<HostRef>,
+        /// The hosts of a fixed pool to take out of service; they stay in the pool.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        drain: Vec<HostRef>,
     },
     /// Have every service upgraded, each by a trigger of its own in that service's group.
     #[serde(rename_all = "camelCase")]
@@ -135,6 +142,12 @@ pub enum Action {
         interval_millis: u64,
         /// New ones are started before old ones are stopped.
         start_first: bool,
+        /// What the platform does when new ones fail.
+        #[serde(default)]
+        on_failure: OnFailure,
+        /// How long the platform watches each new one for that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        monitor_millis: Option<u64>,
     },
     /// Pass a request on to a service.
     #[serde(rename_all = "camelCase")]

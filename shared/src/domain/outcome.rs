@@ -75,6 +75,8 @@ pub enum Code {
     ServiceRemoved,
     NoHostsWithLabel,
     NoCloneableHost,
+    NoSpareHost,
+    NoRemovableHost,
     Unsupported,
     TargetRefused,
     AlertResolved,
@@ -112,6 +114,8 @@ impl Code {
             | Self::ServiceRemoved
             | Self::NoHostsWithLabel
             | Self::NoCloneableHost
+            | Self::NoSpareHost
+            | Self::NoRemovableHost
             | Self::Unsupported
             | Self::TargetRefused => Status::Rejected,
             Self::AlertResolved

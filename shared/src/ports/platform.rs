@@ -16,6 +16,9 @@ use crate::ports::leases::Lease;
 /// One connection to a platform. Calls have time-outs of their own and may run at the same time.
 #[async_trait]
 pub trait Platform: Send + Sync {
+    /// Makes one cheap call that needs the connection and its credentials, and says in words what answered.
+    async fn probe(&self) -> Result<String, PlatformError>;
+
     /// What is there of the thing that `group` acts upon.
     async fn observe(&self, group: &GroupKey) -> Result<Seen, PlatformError>;
 
@@ -39,7 +42,8 @@ pub trait Platform: Send + Sync {
         notes: &mut Notes,
     ) -> Result<(), PlatformError>;
 
-    /// Whether receivers of `kind` can act here, checked when they are created.
+    /// Whether receivers of `kind` can act here, checked when they are created. What a platform cannot do at all, and
+    /// options that it has no use for, are unusable too.
     async fn check(&self, kind: &Kind) -> Result<Result<(), Unusable>, PlatformError>;
 
     /// What receivers can be made for.
@@ -146,13 +150,23 @@ pub enum PlatformError {
     },
 }
 
-/// Why a target cannot be used.
+/// Why a receiver's target, or what it asks for, cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unusable {
-    /// The field of the receiver's configuration that names the target.
+    /// The field of the receiver's configuration that says so; `driver` for all of it.
     pub field: String,
     /// Why.
     pub message: String,
+}
+
+impl Unusable {
+    /// `field` cannot be had, for the reason in `message`.
+    pub fn new(field: &str, message: impl Into<String>) -> Self {
+        Self {
+            field: field.to_owned(),
+            message: message.into(),
+        }
+    }
 }
 
 /// What sort of targets to list.

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::config_field;
 use super::fields::{FieldError, FieldProblem, Fields, shown};
 use crate::domain::kind::{
-    AddressType, DeleteOption, Driver, ForwardPost, Kind, PayloadFormat, ScaleHost, ScaleService,
-    Scaling, ServiceUpgrade,
+    AddressType, DeleteOption, Driver, ForwardPost, Kind, OnFailure, PayloadFormat, ScaleHost,
+    ScaleService, Scaling, ServiceUpgrade,
 };
 use crate::domain::push::{Tag, is_repository};
 use crate::domain::scaling::{Amount, Bounds, Direction};
@@ -25,6 +25,7 @@ const LEAST_INTERVAL_MILLIS: u64 = 100;
 const LONGEST_INTERVAL_MILLIS: u64 = 3_600_000;
 const LONGEST_SETTLE_SECONDS: u64 = 600;
 const MOST_AT_ONCE: u64 = 10_000;
+const LONGEST_MONITOR_SECONDS: u64 = 3_600;
 
 /// Parses the configuration of a receiver of this kind.
 pub(super) fn parse(driver: Driver, config: Value) -> Result<Kind, FieldError> {
@@ -72,11 +73,24 @@ pub(super) fn render(kind: &Kind) -> Value {
             if config.scaling.action == Direction::Down {
                 rendered["deleteOption"] = json!(config.delete_option);
             }
+            // Not every platform has these: they are shown where they are set.
+            if config.remove {
+                rendered["remove"] = json!(true);
+            }
+            if config.include_managers {
+                rendered["includeManagers"] = json!(true);
+            }
             Some(config.scaling)
         }
         Kind::ServiceUpgrade(config) => {
             if config.payload_format == PayloadFormat::Alicloud {
                 rendered["addressType"] = json!(config.address_type);
+            }
+            if config.on_failure != OnFailure::Pause {
+                rendered["onFailure"] = json!(config.on_failure);
+            }
+            if let Some(monitor) = config.monitor {
+                rendered["monitorSeconds"] = json!(monitor.as_secs());
             }
             None
         }
@@ -137,6 +151,8 @@ fn scale_host(fields: &mut Fields) -> Result<ScaleHost, FieldError> {
         host_selector,
         scaling,
         delete_option: delete_option.unwrap_or(DeleteOption::LeastRecent),
+        remove: fields.switch("remove")?.unwrap_or(false),
+        include_managers: fields.switch("includeManagers")?.unwrap_or(false),
     })
 }
 
@@ -178,6 +194,12 @@ fn service_upgrade(fields: &mut Fields) -> Result<ServiceUpgrade, FieldError> {
         interval: Duration::from_millis(interval.unwrap_or(2_000)),
         start_first: fields.switch("startFirst")?.unwrap_or(false),
         settle: Duration::from_secs(settle.unwrap_or(5)),
+        on_failure: fields
+            .one_of("onFailure", &OnFailure::ALL)?
+            .unwrap_or_default(),
+        monitor: fields
+            .number("monitorSeconds", 1, LONGEST_MONITOR_SECONDS)?
+            .map(Duration::from_secs),
     })
 }
 

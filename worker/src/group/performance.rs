@@ -84,9 +84,9 @@ impl Performer<'_> {
                     service_id,
                     from: *from,
                     to: *to,
-                    version: version.as_deref(),
+                    version: version.clone(),
                 };
-                self.scale(plan, &change, is_own).await
+                self.scale(plan, change, is_own).await
             }
             Action::ScaleHosts { .. } | Action::UpgradeService { .. } => {
                 self.pursue(plan, is_own).await
@@ -128,7 +128,7 @@ impl Performer<'_> {
     async fn scale(
         &self,
         plan: &Plan,
-        change: &Change<'_>,
+        mut change: Change<'_>,
         is_own: bool,
     ) -> Result<End, Interrupted> {
         let mut tries = Tries {
@@ -142,7 +142,7 @@ impl Performer<'_> {
         let mut pauses = pauses();
         loop {
             let error = match self
-                .attempt(plan, change, look_first, &mut tries, &mut notes)
+                .attempt(plan, &mut change, look_first, &mut tries, &mut notes)
                 .await
             {
                 Ok(end) => return Ok(end),
@@ -162,7 +162,7 @@ impl Performer<'_> {
                 } => (message, retry_after),
             };
             if Timestamp::now() >= plan.deadline {
-                return Ok(match self.look(plan, change, &mut tries).await {
+                return Ok(match self.look(plan, &mut change, &mut tries).await {
                     Ok(Some(end)) => end,
                     Ok(None) | Err(_) => tries.out_of_time(message),
                 });
@@ -175,7 +175,7 @@ impl Performer<'_> {
     async fn attempt(
         &self,
         plan: &Plan,
-        change: &Change<'_>,
+        change: &mut Change<'_>,
         look_first: bool,
         tries: &mut Tries,
         notes: &mut Notes,
@@ -183,15 +183,14 @@ impl Performer<'_> {
         if look_first && let Some(end) = self.look(plan, change, tries).await? {
             return Ok(end);
         }
-        let Change {
-            service_id,
-            to,
-            version,
-            ..
-        } = *change;
         let scaled = self
             .platform
-            .scale_service(service_id, to, version, notes)
+            .scale_service(
+                change.service_id,
+                change.to,
+                change.version.as_deref(),
+                notes,
+            )
             .await;
         tries.attempts = notes.calls();
         let is_unknown = matches!(
@@ -208,15 +207,19 @@ impl Performer<'_> {
         })
     }
 
-    /// Reads what is there. `None`: the plan's start, so it can be performed.
+    /// Reads what is there. `None`: the plan's start, so it can be performed, on the version that was read now:
+    /// somebody may have changed something else of the service.
     async fn look(
         &self,
         plan: &Plan,
-        change: &Change<'_>,
+        change: &mut Change<'_>,
         tries: &mut Tries,
     ) -> Result<Option<End>, PlatformError> {
         let seen = self.platform.observe(self.group).await?;
         tries.is_unread = false;
+        if let Seen::Service(service) = &seen {
+            change.version.clone_from(&service.version);
+        }
         Ok(match progress(change.from, change.to, &seen) {
             Progress::Reached => Some(End::Done {
                 attempts: tries.attempts,
@@ -381,7 +384,7 @@ struct Change<'a> {
     service_id: &'a str,
     from: u32,
     to: u32,
-    version: Option<&'a str>,
+    version: Option<String>,
 }
 
 /// A request to be passed on.

@@ -51,7 +51,12 @@ impl Gate {
                 is_down: false,
             })?;
         let result = call.await;
-        match &result {
+        self.note(&result);
+        result
+    }
+
+    fn note<T>(&self, result: &Result<T, PlatformError>) {
+        match result {
             Err(PlatformError::Transient {
                 retry_after,
                 is_down: true,
@@ -59,7 +64,6 @@ impl Gate {
             }) => self.breaker().failed(Instant::now(), *retry_after),
             _ => self.breaker().succeeded(),
         }
-        result
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
@@ -69,6 +73,13 @@ impl Gate {
 
 #[async_trait]
 impl Platform for Gate {
+    /// Not kept back by the limit or the breaker: it is how an end of the trouble is noticed.
+    async fn probe(&self) -> Result<String, PlatformError> {
+        let result = self.platform.probe().await;
+        self.note(&result);
+        result
+    }
+
     async fn observe(&self, group: &GroupKey) -> Result<Seen, PlatformError> {
         self.pass(self.platform.observe(group)).await
     }

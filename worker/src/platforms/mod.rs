@@ -3,6 +3,7 @@
 mod breaker;
 mod gate;
 pub mod rancher;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use stormhook_shared::ports::platform::Platform;
 
 pub use gate::Gate;
 use rancher::{Rancher, RancherError};
+pub(crate) use watch::watch;
 
 /// Why a project's platform cannot be used.
 #[derive(Debug, thiserror::Error)]

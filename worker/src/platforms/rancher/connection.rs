@@ -91,6 +91,16 @@ impl Connection {
         answer::optional(self.call(Method::GET, self.url(path), None).await)
     }
 
+    /// What the server calls itself, from the shortest list there is.
+    pub(super) async fn greet(&self) -> Result<String, PlatformError> {
+        let mut url = self.url(&["services"]);
+        url.query_pairs_mut().append_pair("limit", "1");
+        self.call(Method::GET, url, None)
+            .await
+            .map(|_| format!("Rancher at {}", self.base))
+            .map_err(answer::Failure::into_error)
+    }
+
     /// Changes the resource at `path`.
     pub(super) async fn put(&self, path: &[&str], body: &Value) -> Result<Value, PlatformError> {
         self.call(Method::PUT, self.url(path), Some(body))

@@ -1,7 +1,7 @@
 //! What a host's JSON says: whether it counts, whether it works, and what a clone of it is made of. Pure.
 
 use serde_json::{Map, Value, json};
-use stormhook_shared::decide::{HostSeen, HostsSeen};
+use stormhook_shared::decide::{Growth, HostSeen, HostsSeen};
 use stormhook_shared::domain::selector::Selector;
 use stormhook_shared::domain::time::Timestamp;
 
@@ -60,15 +60,18 @@ pub(super) fn see(selector: &Selector, all: &[Value]) -> HostsSeen {
                 created_at: created(host),
                 is_working: !NOT_WORKING.contains(&state(host)),
                 is_cloneable: !host["driver"].is_null(),
+                is_manager: false,
             })
             .collect(),
-        names_in_use: all
-            .iter()
-            .flat_map(|host| [text(host, "name"), text(host, "hostname")])
-            .flat_map(|name| [name, name.split('.').next().unwrap_or(name)])
-            .filter(|name| !name.is_empty())
-            .map(str::to_lowercase)
-            .collect(),
+        growth: Growth::Clones {
+            names_in_use: all
+                .iter()
+                .flat_map(|host| [text(host, "name"), text(host, "hostname")])
+                .flat_map(|name| [name, name.split('.').next().unwrap_or(name)])
+                .filter(|name| !name.is_empty())
+                .map(str::to_lowercase)
+                .collect(),
+        },
     }
 }
 
@@ -147,10 +150,10 @@ mod tests {
         for state in NOT_COUNTED {
             let seen = see(&web(), &[host(&json!({"state": state}))]);
             assert_eq!(seen.hosts, [], "{state}");
-            assert!(
-                seen.names_in_use.contains("web01"),
-                "the name is still in use"
-            );
+            let Growth::Clones { names_in_use } = seen.growth else {
+                panic!("machines are cloned");
+            };
+            assert!(names_in_use.contains("web01"), "the name is still in use");
         }
         let gone = host(&json!({"removed": "2026-01-01T00:00:00Z"}));
         assert_eq!(see(&web(), &[gone]).hosts, []);

@@ -19,7 +19,7 @@ use stormhook_shared::configuration::RancherConfiguration;
 use stormhook_shared::decide::Seen;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::ProjectId;
-use stormhook_shared::domain::kind::{self, Kind};
+use stormhook_shared::domain::kind::{self, Kind, OnFailure};
 use stormhook_shared::domain::ledger::Action;
 use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::ports::platform::{
@@ -69,6 +69,10 @@ impl Rancher {
 
 #[async_trait]
 impl Platform for Rancher {
+    async fn probe(&self) -> Result<String, PlatformError> {
+        self.connection.greet().await
+    }
+
     async fn observe(&self, group: &GroupKey) -> Result<Seen, PlatformError> {
         match group.target() {
             Some(kind::Target::Service(id)) => {
@@ -118,6 +122,7 @@ impl Platform for Rancher {
                 batch_size,
                 interval_millis,
                 start_first,
+                ..
             } => {
                 let upgrade = Upgrade {
                     service_id,
@@ -149,12 +154,10 @@ impl Platform for Rancher {
     }
 
     async fn check(&self, kind: &Kind) -> Result<Result<(), Unusable>, PlatformError> {
-        let unusable = |field: &str, message| {
-            Ok(Err(Unusable {
-                field: field.to_owned(),
-                message,
-            }))
-        };
+        let unusable = |field: &str, message: String| Ok(Err(Unusable::new(field, message)));
+        if let Some(option) = foreign_option(kind) {
+            return Ok(Err(option));
+        }
         match kind {
             Kind::ScaleService(config) => {
                 let found = self.service(&config.service_id).await?;
@@ -213,5 +216,30 @@ impl Platform for Rancher {
 
     fn call_timeout(&self) -> Duration {
         self.connection.change_timeout()
+    }
+}
+
+/// What a receiver asks for that other platforms have, and Cattle does not.
+fn foreign_option(kind: &Kind) -> Option<Unusable> {
+    match kind {
+        Kind::ScaleHost(config) if config.remove => Some(Unusable::new(
+            "remove",
+            "Rancher always removes the hosts that go: leave remove out",
+        )),
+        Kind::ScaleHost(config) if config.include_managers => Some(Unusable::new(
+            "includeManagers",
+            "none of Rancher's hosts manages it: leave includeManagers out",
+        )),
+        Kind::ServiceUpgrade(config) if config.on_failure != OnFailure::Pause => {
+            Some(Unusable::new(
+                "onFailure",
+                "Rancher leaves an upgrade that fails as it is: onFailure can only be pause",
+            ))
+        }
+        Kind::ServiceUpgrade(config) if config.monitor.is_some() => Some(Unusable::new(
+            "monitorSeconds",
+            "Rancher cannot be told how long to watch new containers: leave monitorSeconds out",
+        )),
+        _ => None,
     }
 }
