@@ -22,6 +22,7 @@ pub use fold::{Batch, Waiting, fold};
 pub use resume::{Progress, progress};
 
 use crate::domain::outcome::Verdict;
+use crate::domain::push::is_same_repository;
 use crate::domain::time::Timestamp;
 
 /// What a platform reports of the thing that a group acts upon.
@@ -73,6 +74,8 @@ pub struct Container {
     pub name: Option<String>,
     /// Its image, as the platform writes it.
     pub image: String,
+    /// Its image's repository, where only pushes of the same one concern it; `None` where any push does.
+    pub repository: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
 }
@@ -125,4 +128,15 @@ pub struct MatchedService {
     pub id: String,
     /// Its name, for people.
     pub name: String,
+    /// The repositories of its containers' images, where only pushes of one of them concern it; `None` where any push
+    /// does.
+    pub repositories: Option<Vec<String>>,
+}
+
+impl MatchedService {
+    /// Whether pushes of `image` concern it.
+    pub fn takes(&self, image: &str) -> bool {
+        let mut own = self.repositories.iter().flatten();
+        self.repositories.is_none() || own.any(|own| is_same_repository(own, image))
+    }
 }

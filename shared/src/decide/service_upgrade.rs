@@ -1,7 +1,7 @@
 //! The rules of serviceUpgrade: which pushes count, when an upgrade starts, and which containers of a service it
 //! concerns.
 
-use super::{Container, ServiceSeen};
+use super::{Container, MatchedService, ServiceSeen};
 use crate::domain::kind::ServiceUpgrade;
 use crate::domain::ledger::{Action, UpgradedContainer};
 use crate::domain::outcome::{Code, Verdict};
@@ -58,6 +58,25 @@ pub(super) fn starts_at(config: &ServiceUpgrade, first: Timestamp, last: Timesta
     settled.min(first.plus(config.settle.saturating_mul(MOST_SETTLING)))
 }
 
+/// The verdict on a push that concerns none of the `services` which carry the labels.
+pub(super) fn none_concerned(
+    config: &ServiceUpgrade,
+    push: &Push,
+    services: &[MatchedService],
+    concerned: &[MatchedService],
+) -> Option<Verdict> {
+    let selector = &config.service_selector;
+    let message = match (services.len(), concerned.len()) {
+        (0, _) => format!("no service carries the label {selector}"),
+        (some, 0) => format!(
+            "{some} services carry the label {selector}, but none of them runs {}",
+            push.image
+        ),
+        _ => return None,
+    };
+    Some(Verdict::new(Code::NoMatchingServices, message))
+}
+
 /// The upgrade of the containers of `service` that carry the labels, or why there is none.
 pub(super) fn upgrade(
     config: &ServiceUpgrade,
@@ -65,25 +84,36 @@ pub(super) fn upgrade(
     service: &ServiceSeen,
 ) -> Result<Action, Verdict> {
     let carries = |container: &&Container| config.service_selector.matches(&container.labels);
+    let takes = |container: &&Container| {
+        let own = container.repository.as_ref();
+        own.is_none_or(|own| is_same_repository(own, &push.image))
+    };
+    let labelled = service.containers.iter().filter(carries).count();
     let containers: Vec<_> = service
         .containers
         .iter()
         .filter(carries)
+        .filter(takes)
         .map(|container| UpgradedContainer {
             name: container.name.clone(),
             image: container.image.clone(),
         })
         .collect();
     if containers.is_empty() {
-        let message = format!(
-            "{} carries the label {} no longer",
-            service.name, config.service_selector
-        );
+        let message = if labelled == 0 {
+            format!(
+                "{} carries the label {} no longer",
+                service.name, config.service_selector
+            )
+        } else {
+            format!("{} does not run {} any longer", service.name, push.image)
+        };
         return Err(Verdict::new(Code::NoMatchingServices, message));
     }
     Ok(Action::UpgradeService {
         service_id: service.id.clone(),
         name: service.name.clone(),
+        version: service.version.clone(),
         push: push.clone(),
         containers,
         batch_size: config.batch_size.get(),

@@ -209,10 +209,15 @@ impl View {
             Target::Services(services) => services,
             _ => return Ok(misplaced()),
         };
-        if services.is_empty() {
-            let message = format!("no service carries the label {}", config.service_selector);
-            return Ok(Verdict::new(Code::NoMatchingServices, message));
-        }
+        let concerned: Vec<_> = services
+            .iter()
+            .filter(|service| service.takes(&push.image))
+            .cloned()
+            .collect();
+        let services = match service_upgrade::none_concerned(config, push, services, &concerned) {
+            Some(verdict) => return Ok(verdict),
+            None => &concerned,
+        };
         let parent = waiting.trigger().id;
         let child = |service: &MatchedService| Child {
             service_id: service.id.clone(),

@@ -132,6 +132,10 @@ pub enum Action {
         service_id: String,
         /// Its name, for people.
         name: String,
+        /// The platform's version of what was read, where it has versions: whoever goes on with the upgrade can tell
+        /// whether it was begun.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
         /// To what.
         push: Push,
         /// Which of its containers, with what they ran before.

@@ -90,6 +90,16 @@ pub fn is_repository(text: &str) -> bool {
         && path.split('/').all(is_part)
 }
 
+/// The repository of an image as a container names it: without tag and digest.
+pub fn repository_of(image: &str) -> &str {
+    let named = image.split('@').next().unwrap_or(image);
+    match named.rsplit_once(':') {
+        // Behind a registry's port comes a path.
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => named,
+    }
+}
+
 /// Whether both name the same repository: `nginx` is `docker.io/library/nginx`.
 pub fn is_same_repository(one: &str, other: &str) -> bool {
     normalized(one) == normalized(other)
@@ -136,6 +146,20 @@ mod tests {
         assert!(is_same_repository("GHCR.io/a/b", "ghcr.io/a/b"));
         assert!(!is_same_repository("nginx", "quay.io/library/nginx"));
         assert!(!is_same_repository("localhost/a", "a"));
+    }
+
+    #[test]
+    fn an_images_repository_stands_before_its_tag_and_digest() {
+        for (image, repository) in [
+            ("nginx", "nginx"),
+            ("nginx:1.29", "nginx"),
+            ("nginx@sha256:abc", "nginx"),
+            ("ghcr.io/a/b:v1@sha256:abc", "ghcr.io/a/b"),
+            ("localhost:5000/a", "localhost:5000/a"),
+            ("localhost:5000/a:v1", "localhost:5000/a"),
+        ] {
+            assert_eq!(repository_of(image), repository, "{image}");
+        }
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub(super) fn matching(selector: &Selector, all: &[Value]) -> Vec<MatchedService
             Some(MatchedService {
                 id: id.to_owned(),
                 name: name_of(service, id),
+                // As in Rancher 1.6, the labels alone say which containers get the image.
+                repositories: None,
             })
         })
         .collect()
@@ -93,6 +95,7 @@ fn containers(service: &Value) -> Vec<Container> {
         .map(|config| Container {
             name: (!is_primary(config)).then(|| name_of(config, "")),
             image: config["imageUuid"].as_str().unwrap_or_default().to_owned(),
+            repository: None,
             labels: labels::of(&config["labels"]),
         })
         .collect()
