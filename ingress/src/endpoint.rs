@@ -25,7 +25,7 @@ use crate::access::parameter;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::metrics::Reason;
-use crate::{body, idempotency, prefer, redaction, signature, trigger_json};
+use crate::{body, idempotency, kept_headers, prefer, redaction, signature, trigger_json};
 
 /// The answer to a trigger that was appended.
 #[derive(Serialize)]
@@ -196,11 +196,13 @@ fn trigger(
         source: source(request),
         idempotency_key: key,
         replay_of: None,
+        ignores_cooldown: false,
         parent_id: None,
         parent_sequence: None,
         notice: notice(receiver, &body)?,
         query: query(receiver, request),
         registry_revision: app.directory.revision(),
+        headers: kept_headers::of(headers),
         content_type: header(request, CONTENT_TYPE).map(str::to_owned),
         body: redaction::redact(&receiver.options.redact, body),
     })

@@ -9,6 +9,7 @@ mod body;
 mod endpoint;
 mod error;
 mod idempotency;
+mod kept_headers;
 mod metrics;
 mod prefer;
 mod probes;

@@ -1,6 +1,7 @@
 //! A trigger as the API shows it.
 
 use serde_json::{Value, json};
+use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::ids::{ProjectId, TriggerId};
 use stormhook_shared::domain::outcome::Outcome;
 use stormhook_shared::ports::questions::{HistoryItem, TriggerDetail};
@@ -51,16 +52,48 @@ pub(crate) fn detail(detail: &TriggerDetail, base: &str, project: &ProjectId) ->
             .map_or(0, |outcome| outcome.attempts)
     );
     shown["plan"] = json!(detail.plan);
+    if let Some(plan) = shown["plan"].as_object_mut() {
+        plan.remove("calls"); // They stand with the others.
+    }
+    let (calls, left_out) = calls(detail);
+    shown["calls"] = calls;
+    shown["callsLeftOut"] = json!(left_out);
+    shown["waiting"] = json!(detail.waiting);
+    shown["parent"] = detail.parent.as_ref().map_or(Value::Null, shown_item);
     shown["children"] = detail.children.iter().map(shown_item).collect();
     shown["body"] = Value::Null;
     if let Some(body) = &detail.body {
         shown["contentType"] = json!(body.content_type);
+        shown["headers"] = json!(body.headers);
+        shown["query"] = json!(body.query);
         match std::str::from_utf8(&body.bytes) {
             Ok(text) => shown["body"] = json!(text),
             Err(_) => shown["bodyBase64"] = json!(STANDARD.encode(&body.bytes)),
         }
     }
     shown
+}
+
+/// What was called on the platform, in order: to decide, and then to act.
+fn calls(detail: &TriggerDetail) -> (Value, u64) {
+    let none = Calls::default();
+    let (decision, action) = match &detail.plan {
+        Some(plan) => (&plan.calls, &detail.calls),
+        None => (&detail.calls, &none),
+    };
+    let phases = [("decision", decision), ("action", action)];
+    let all = phases.iter().flat_map(|(phase, calls)| {
+        calls.kept.iter().map(move |call| {
+            json!({
+                "phase": phase,
+                "what": call.what,
+                "at": call.at,
+                "millis": call.millis,
+                "error": call.error,
+            })
+        })
+    });
+    (all.collect(), decision.left_out + action.left_out)
 }
 
 fn outcome(outcome: &Outcome) -> Value {

@@ -121,11 +121,13 @@ fn repeated(app: &App, request: &HttpRequest, detail: TriggerDetail) -> Result<T
         source: endpoint::source(request),
         idempotency_key: None,
         replay_of: Some(facts.id),
+        ignores_cooldown: false,
         parent_id: None,
         parent_sequence: None,
         notice: body.notice,
         query: body.query,
         registry_revision: app.directory.revision(),
+        headers: body.headers,
         content_type: body.content_type,
         body: body.bytes,
     })

@@ -7,12 +7,14 @@
     reason = "whatever is not as a test expects ends the test"
 )]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
 use stormhook_shared::decide::{Growth, HostSeen, HostsSeen, Seen, ServiceSeen, Waiting, fold};
+use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{ProjectId, ReceiverId, Revision, Sequence, TriggerId};
 use stormhook_shared::domain::kind::{
@@ -187,11 +189,13 @@ fn story(driver: Driver, receivers: Vec<Receiver>, calls: &[(u8, u8)]) -> Story 
                     },
                     idempotency_key: None,
                     replay_of: None,
+                    ignores_cooldown: false,
                     parent_id: None,
                     parent_sequence: None,
                     notice: None,
                     query: None,
                     registry_revision: Revision(0),
+                    headers: BTreeMap::new(),
                     content_type: None,
                     body: body(*kind),
                 },
@@ -380,7 +384,11 @@ impl World {
                 let outcomes = decided.drafts;
                 self.outcomes
                     .extend(outcomes.iter().map(|draft| draft.settle(0, now)));
-                self.append(Entry::Settled { outcomes, at: now });
+                self.append(Entry::Settled {
+                    outcomes,
+                    at: now,
+                    calls: Calls::default(),
+                });
                 continue;
             };
             let plan = Plan {
@@ -389,6 +397,7 @@ impl World {
                 decided_at: now,
                 deadline: now,
                 drift: decided.drift,
+                calls: Calls::default(),
             };
             self.append(Entry::Planned(plan));
             let OpenPlan { revision, plan } = self.group.open_plan.clone().unwrap();

@@ -9,6 +9,7 @@ mod alert_storm;
 mod alertmanager;
 mod bad_input;
 mod bad_start;
+mod chain_of_cause;
 mod command_line;
 mod damaged_log;
 mod documents;

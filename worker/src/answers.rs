@@ -6,18 +6,14 @@ use std::time::Duration;
 use futures::FutureExt;
 use stormhook_shared::domain::ids::{ProjectId, Sequence, TriggerId};
 use stormhook_shared::domain::kind::Kind;
-use stormhook_shared::domain::ledger::Action;
-use stormhook_shared::domain::trigger::Logged;
 use stormhook_shared::ports::Unavailable;
+use stormhook_shared::ports::ledger::LedgerError;
 use stormhook_shared::ports::platform::TargetKind;
-use stormhook_shared::ports::questions::{
-    Answer, Answerer, AwaitOutcome, Body, HistoryItem, HistoryQuery, PlanSummary, Question,
-    TriggerDetail,
-};
+use stormhook_shared::ports::questions::{Answer, Answerer, AwaitOutcome, HistoryQuery, Question};
 
 use crate::context::Context;
-use crate::lookup;
-use crate::outcome_log::{self, LogEntry, OutcomeLog, Unreadable};
+use crate::outcome_log::{self, OutcomeLog, Unreadable};
+use crate::trigger_detail;
 
 /// How long a question of history waits for a log that is being read or rebuilt.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -30,11 +26,13 @@ pub(crate) struct Answers {
 
 /// Why there is no answer now.
 #[derive(Debug, thiserror::Error)]
-enum Unanswered {
+pub(crate) enum Unanswered {
     #[error(transparent)]
     Log(#[from] Unreadable),
     #[error(transparent)]
     Backbone(#[from] Unavailable),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
 }
 
 impl Answers {
@@ -81,6 +79,16 @@ impl Answers {
         }
     }
 
+    async fn trigger(
+        &self,
+        project: &ProjectId,
+        id: TriggerId,
+        wait: Option<AwaitOutcome>,
+    ) -> Result<Answer, Unanswered> {
+        self.context.log.level(PATIENCE).await?;
+        trigger_detail::find(&self.context, project, id, wait).await
+    }
+
     async fn page(&self, query: HistoryQuery) -> Result<Answer, Unanswered> {
         self.context.log.level(PATIENCE).await?;
         let log = Arc::clone(&self.context.log);
@@ -101,119 +109,6 @@ impl Answers {
             waiting, settled, limit,
         )))
     }
-
-    async fn trigger(
-        &self,
-        project: &ProjectId,
-        id: TriggerId,
-        wait: Option<AwaitOutcome>,
-    ) -> Result<Answer, Unanswered> {
-        self.context.log.level(PATIENCE).await?;
-        if let Some(wait) = wait {
-            self.context.log.settled(wait.sequence, wait.timeout).await;
-        }
-        let logged = self.logged(id, wait).await?;
-        let newest = logged.as_ref().map(|logged| logged.sequence);
-        let recorded = self
-            .context
-            .log
-            .read(move |store| {
-                let entry = match newest {
-                    Some(sequence) => store.settled(sequence)?,
-                    None => store.settled_by_id(id)?,
-                };
-                let plan = match &entry {
-                    Some(LogEntry::Settled {
-                        plan: Some(plan), ..
-                    }) => store.plan(*plan)?,
-                    _ => None,
-                };
-                Ok((entry, plan))
-            })
-            .await?;
-        let item = match (recorded.0, &logged) {
-            (Some(LogEntry::Settled { group, outcome, .. }), _) => HistoryItem {
-                group,
-                trigger: outcome.trigger.clone(),
-                outcome: Some(outcome),
-            },
-            (_, Some(logged)) => outcome_log::item(logged),
-            (_, None) => return Ok(Answer::NoSuchTrigger),
-        };
-        if item
-            .trigger
-            .receiver
-            .as_ref()
-            .is_none_or(|receiver| receiver.project != *project)
-        {
-            return Ok(Answer::NoSuchTrigger);
-        }
-        let plan = recorded.1.and_then(plan_of);
-        let children = self.children(plan.as_ref(), id).await?;
-        Ok(Answer::Trigger(Box::new(TriggerDetail {
-            item,
-            body: logged.map(|logged| Body {
-                content_type: logged.trigger.content_type,
-                bytes: logged.trigger.body,
-                notice: logged.trigger.notice,
-                query: logged.trigger.query,
-            }),
-            plan,
-            children,
-        })))
-    }
-
-    /// The newest trigger with this id, as far as the trigger log reaches back.
-    async fn logged(
-        &self,
-        id: TriggerId,
-        wait: Option<AwaitOutcome>,
-    ) -> Result<Option<Logged>, Unanswered> {
-        let triggers = &self.context.backbone.triggers;
-        if let Some(wait) = wait {
-            return Ok(triggers.get(wait.sequence).await?);
-        }
-        let settled = self.context.log.read(move |store| store.settled_by_id(id));
-        let Some(LogEntry::Settled { group, outcome, .. }) = settled.await? else {
-            return Ok(lookup::waiting(&self.context, id).await?);
-        };
-        // A key that is used again long after names a second trigger with the same id.
-        let again = lookup::waiting_of_group(&self.context, &group, id).await?;
-        match again.filter(|logged| logged.sequence > outcome.trigger.sequence) {
-            Some(logged) => Ok(Some(logged)),
-            None => Ok(triggers.get(outcome.trigger.sequence).await?),
-        }
-    }
-
-    /// The triggers that `plan` handed out, if it did so for the trigger `parent`.
-    async fn children(
-        &self,
-        plan: Option<&PlanSummary>,
-        parent: TriggerId,
-    ) -> Result<Vec<HistoryItem>, Unanswered> {
-        let Some(Action::UpgradeServices { services, .. }) = plan.map(|plan| &plan.action) else {
-            return Ok(Vec::new());
-        };
-        let mut children = Vec::with_capacity(services.len());
-        for child in services {
-            let id = child.trigger;
-            let settled = self.context.log.read(move |store| store.settled_by_id(id));
-            let item = match settled.await? {
-                Some(LogEntry::Settled { group, outcome, .. }) => Some(HistoryItem {
-                    group,
-                    trigger: outcome.trigger.clone(),
-                    outcome: Some(outcome),
-                }),
-                _ => {
-                    let logged = lookup::waiting(&self.context, id).await?;
-                    logged.as_ref().map(outcome_log::item)
-                }
-            };
-            // A plan settles the pushes that it superseded along with the one that it is for.
-            children.extend(item.filter(|item| item.trigger.parent_id == Some(parent)));
-        }
-        Ok(children)
-    }
 }
 
 async fn settled_of(log: &Arc<OutcomeLog>, sequences: Vec<Sequence>) -> Vec<Sequence> {
@@ -228,11 +123,4 @@ async fn settled_of(log: &Arc<OutcomeLog>, sequences: Vec<Sequence>) -> Vec<Sequ
         Ok(settled)
     });
     read.await.unwrap_or_default()
-}
-
-fn plan_of(entry: LogEntry) -> Option<PlanSummary> {
-    match entry {
-        LogEntry::Planned { plan, .. } => Some(plan),
-        _ => None,
-    }
 }

@@ -9,7 +9,7 @@ use stormhook_shared::domain::ids::ProjectId;
 use stormhook_shared::ports::Backbone;
 use stormhook_shared::ports::platform::Platform;
 
-use crate::group::Budget;
+use crate::group::{Budget, Progress};
 use crate::outcome_log::OutcomeLog;
 
 /// What all of a worker's parts share.
@@ -22,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) platforms: BTreeMap<ProjectId, Arc<dyn Platform>>,
     /// The outcomes so far.
     pub(crate) log: Arc<OutcomeLog>,
+    /// What groups wait for.
+    pub(crate) progress: Progress,
     /// How much may wait in memory.
     pub(crate) budget: Arc<Budget>,
 }

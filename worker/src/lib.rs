@@ -14,6 +14,7 @@ mod lookup;
 mod outcome_log;
 mod partition;
 pub mod platforms;
+mod trigger_detail;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ use tokio_util::task::TaskTracker;
 use answers::Answers;
 use context::Context;
 use fleet::Fleet;
-use group::Budget;
+use group::{Budget, Progress};
 use outcome_log::OutcomeLog;
 
 /// How many bytes of triggers wait in memory before more are left in the log.
@@ -71,6 +72,7 @@ impl Worker {
             directory: options.directory,
             platforms: options.platforms,
             log: Arc::clone(&log),
+            progress: Progress::default(),
             budget: Arc::new(Budget::new(WAITING_BYTES)),
         });
         let stop_working = CancellationToken::new();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::group::{GroupKey, Partition};
 use stormhook_shared::domain::ids::{Sequence, TriggerId};
 use stormhook_shared::domain::ledger::{Draft, Entry, Group, Record};
@@ -286,5 +287,6 @@ fn undecodable(sequence: Sequence, at: Timestamp, reason: &str) -> Entry {
             supposes_action: false,
         }],
         at,
+        calls: Calls::default(),
     }
 }

@@ -37,8 +37,8 @@ pub(super) fn pass<'a>(
 ) -> Result<(&'a Receiver, Wish), Stop> {
     let (receiver, wish) = regardless(trigger, receiver, now).map_err(Stop::Regardless)?;
     match cooling(state, receiver, now) {
-        Some(verdict) => Err(Stop::AfterAction(verdict)),
-        None => Ok((receiver, wish)),
+        Some(verdict) if !trigger.ignores_cooldown => Err(Stop::AfterAction(verdict)),
+        _ => Ok((receiver, wish)),
     }
 }
 

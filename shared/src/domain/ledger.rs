@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::call::Calls;
 use super::group::GroupKey;
 use super::ids::{ReceiverId, Revision, Sequence, TriggerId};
 use super::kind::OnFailure;
@@ -51,6 +52,9 @@ pub enum Entry {
         outcomes: Vec<Draft>,
         /// When.
         at: Timestamp,
+        /// What was called to see what they would act upon, and for plans of them that were abandoned.
+        #[serde(default, skip_serializing_if = "Calls::is_empty")]
+        calls: Calls,
     },
 }
 
@@ -69,6 +73,9 @@ pub struct Plan {
     /// What somebody else had changed since the group's last action, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
+    /// What was called to see what it starts from, and for plans of the same triggers that were abandoned.
+    #[serde(default, skip_serializing_if = "Calls::is_empty")]
+    pub calls: Calls,
 }
 
 /// The platform's state differs from what the group's last action left.
@@ -264,6 +271,9 @@ pub struct Performance {
     pub attempts: u32,
     /// When it ended.
     pub at: Timestamp,
+    /// What was called, by whoever brought it to its end.
+    #[serde(default, skip_serializing_if = "Calls::is_empty")]
+    pub calls: Calls,
 }
 
 /// What a group must remember to decide its next trigger.
@@ -357,7 +367,7 @@ impl Group {
                     state.settle(&outcome.trigger, &outcome.verdict, performance.at);
                 }
             }
-            Entry::Settled { outcomes, at } => {
+            Entry::Settled { outcomes, at, .. } => {
                 for draft in outcomes {
                     state.settle(&draft.trigger, &draft.verdict, *at);
                 }
@@ -425,6 +435,7 @@ impl Performance {
             failure: None,
             attempts,
             at,
+            calls: Calls::default(),
         }
     }
 
@@ -434,6 +445,14 @@ impl Performance {
             failure: Some(Verdict::new(code, message)),
             attempts,
             at,
+            calls: Calls::default(),
         }
+    }
+
+    /// The same end, after these calls.
+    #[must_use]
+    pub fn with_calls(mut self, calls: Calls) -> Self {
+        self.calls = calls;
+        self
     }
 }

@@ -2,6 +2,7 @@
 //! of these types is valid by construction; parsing stands at the border, in each type's `FromStr` or
 //! in [`crate::receiver_json`]. No I/O here.
 
+pub mod call;
 pub mod group;
 pub mod ids;
 pub mod kind;

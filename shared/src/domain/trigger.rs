@@ -1,5 +1,6 @@
 //! A trigger: one accepted POST to a trigger URL, as it stands in the trigger log.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,9 @@ pub struct Trigger {
     /// The trigger that this one repeats by an operator's wish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<TriggerId>,
+    /// It acts though its receiver or group cools down, by an operator's wish.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignores_cooldown: bool,
     /// The trigger that this one is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<TriggerId>,
@@ -50,6 +54,9 @@ pub struct Trigger {
     pub query: Option<String>,
     /// The registry as the ingress knew it: a worker whose copy is older waits before it decides.
     pub registry_revision: Revision,
+    /// The request's headers that tell what it is about, by their names in lower case.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
     /// The body's content type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,

@@ -1,5 +1,6 @@
 //! What an ingress asks and only a worker can answer, as it holds the platforms' credentials and the history.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Unavailable;
 use super::platform::{Target, TargetKind, Unusable};
+use crate::domain::call::Calls;
 use crate::domain::group::GroupKey;
 use crate::domain::ids::{ProjectId, ReceiverId, Revision, Sequence, TriggerId};
 use crate::domain::kind::Kind;
@@ -165,8 +167,26 @@ pub struct TriggerDetail {
     pub body: Option<Body>,
     /// The plan that it was part of.
     pub plan: Option<PlanSummary>,
+    /// What was called to come from the plan, or from nothing, to the outcome.
+    pub calls: Calls,
+    /// The trigger that it is a part of.
+    pub parent: Option<HistoryItem>,
     /// The triggers that are parts of it.
     pub children: Vec<HistoryItem>,
+    /// Its place in line, while it waits.
+    pub waiting: Option<Waiting>,
+}
+
+/// A trigger's place in line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    /// How many triggers of its group come before it; so many at least, where `is_more` says so.
+    pub ahead: usize,
+    /// There are more before it than were counted.
+    pub is_more: bool,
+    /// What is waited for, in a sentence.
+    pub waits_for: String,
 }
 
 /// A trigger's body.
@@ -180,6 +200,8 @@ pub struct Body {
     pub notice: Option<Notice>,
     /// The query, where it is passed on.
     pub query: Option<String>,
+    /// The request's headers that tell what it is about.
+    pub headers: BTreeMap<String, String>,
 }
 
 /// What is told of a plan.
@@ -197,4 +219,7 @@ pub struct PlanSummary {
     /// What somebody else had changed before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
+    /// What was called to see what it starts from, and for plans of the same triggers that were abandoned.
+    #[serde(default, skip_serializing_if = "Calls::is_empty")]
+    pub calls: Calls,
 }

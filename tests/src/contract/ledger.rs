@@ -1,5 +1,6 @@
 //! The contract of the ledger.
 
+use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{Revision, Sequence};
 use stormhook_shared::domain::ledger::{Entry, GroupState, Record};
@@ -13,6 +14,7 @@ fn record(group: &str, settled: u64) -> Record {
         entry: Entry::Settled {
             outcomes: Vec::new(),
             at: Timestamp::from_millis(0),
+            calls: Calls::default(),
         },
         state: GroupState {
             settled: Sequence(settled),

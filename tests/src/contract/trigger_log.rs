@@ -1,6 +1,6 @@
 //! The contract of the trigger log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{ReceiverId, Revision, Sequence, TriggerId};
@@ -27,11 +27,13 @@ pub fn trigger(group: &str, key: Option<&str>, at: Timestamp) -> Trigger {
         },
         idempotency_key: key.map(str::to_owned),
         replay_of: None,
+        ignores_cooldown: false,
         parent_id: None,
         parent_sequence: None,
         notice: None,
         query: None,
         registry_revision: Revision(0),
+        headers: BTreeMap::new(),
         content_type: None,
         body: b"body".to_vec(),
     }

@@ -1,6 +1,7 @@
 //! Hands an upgrade out: each service gets a trigger of its own, in its own group, and the upgrade is over when all of
 //! these have their outcome.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use stormhook_shared::domain::group::GroupKey;
@@ -45,6 +46,7 @@ impl Performer<'_> {
             let trigger = self.child(parent.id, parent.sequence, receiver, push, child);
             waiting.push((child, self.append(trigger).await?));
         }
+        self.tell(&format!("the upgrades of {} services", services.len()));
         for (child, sequence) in waiting {
             let outcome = self.outcome(sequence).await?;
             if !matches!(
@@ -97,11 +99,13 @@ impl Performer<'_> {
             },
             idempotency_key: Some(TriggerId::child_key(parent, &child.service_id)),
             replay_of: None,
+            ignores_cooldown: false,
             parent_id: Some(parent),
             parent_sequence: Some(parent_sequence),
             notice: Some(Notice::Pushed(vec![push.clone()])),
             query: None,
             registry_revision: self.context.directory.revision(),
+            headers: BTreeMap::new(),
             content_type: None,
             body: Vec::new(),
         }

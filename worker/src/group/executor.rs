@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use backoff::backoff::Backoff;
 use stormhook_shared::decide::{Batch, Seen, Waiting, fold};
+use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{Revision, Sequence};
 use stormhook_shared::domain::ledger::{Entry, Group, OpenPlan, Performance, Plan, Record};
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::performance::{End, Interrupted, Performer, pause, pauses};
 use super::queue::{GroupQueue, Taken};
 use crate::context::Context;
+use crate::platforms::recording;
 
 /// How many triggers are decided at once. Their record stays below a mebibyte, the largest message that
 /// nats-server takes by default.
@@ -34,6 +36,8 @@ pub(crate) struct Executor {
     lease: Lease,
     stop: CancellationToken,
     group: Option<Group>,
+    /// What was called for the batch since its last record.
+    calls: Calls,
 }
 
 /// How a batch went on.
@@ -58,6 +62,12 @@ impl From<Interrupted> for Setback {
     }
 }
 
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.context.progress.forget(&self.key);
+    }
+}
+
 impl Executor {
     /// An executor for the group whose triggers come through `queue`.
     pub(crate) fn new(
@@ -74,6 +84,7 @@ impl Executor {
             lease,
             stop,
             group: None,
+            calls: Calls::default(),
         }
     }
 
@@ -86,6 +97,7 @@ impl Executor {
                 Ok(None) | Err(Interrupted) => return,
             };
             let mut since = Timestamp::now();
+            self.calls = Calls::default();
             while !batch.is_empty() {
                 let advanced = match self.advance(&mut batch, since).await {
                     Ok(Advance::On) => {
@@ -113,6 +125,8 @@ impl Executor {
     /// Waits until `time` or until more triggers come, which are added to `batch`.
     async fn wait(&self, time: Timestamp, batch: &mut Vec<Waiting>) -> Result<(), Interrupted> {
         let rest = time.since(Timestamp::now());
+        let told = format!("further pushes, which may come until {time}");
+        self.context.progress.tell(&self.key, told);
         let room = LARGEST_BATCH.saturating_sub(batch.len());
         tokio::select! {
             () = self.stop.cancelled() => return Err(Interrupted),
@@ -224,6 +238,8 @@ impl Executor {
             .await
         {
             tracing::warn!(group = %self.key, %needed, "the copy of the registry is behind, waiting");
+            let told = "the worker's copy of the receivers, which is behind";
+            self.context.progress.tell(&self.key, told);
             return Err(Setback::Reload);
         }
         for waiting in batch {
@@ -252,7 +268,9 @@ impl Executor {
             let seen = Seen::Unreadable(Verdict::new(Code::PlatformRefused, message));
             return self.settle_as(&seen, batch).await;
         };
-        match self.observe(&*platform, deadline).await? {
+        let (observed, calls) = recording::record(self.observe(&*platform, deadline)).await;
+        self.calls.extend(calls);
+        match observed? {
             Ok(seen) => self.act(&seen, batch, since).await,
             Err(PlatformError::Refused { message }) => {
                 let seen = Seen::Unreadable(Verdict::new(Code::PlatformRefused, message));
@@ -284,6 +302,8 @@ impl Executor {
                 return Ok(Err(error));
             };
             tracing::debug!(group = %self.key, %error, "the platform cannot be read, trying again");
+            let told = format!("the platform, which cannot be read and is tried again: {error}");
+            self.context.progress.tell(&self.key, told);
             pause(&mut pauses, *retry_after, &self.stop).await?;
         }
     }
@@ -309,6 +329,7 @@ impl Executor {
             decided_at: now,
             deadline: first.deadline(since),
             drift: decided.drift,
+            calls: std::mem::take(&mut self.calls),
         };
         let revision = self.append(Entry::Planned(plan.clone())).await?;
         self.perform(&OpenPlan { revision, plan }, true).await?;
@@ -326,15 +347,18 @@ impl Executor {
 
     async fn perform(&mut self, open: &OpenPlan, is_own: bool) -> Result<(), Setback> {
         let platform = self.context.platform(&self.key);
-        let end = match &platform {
-            None => End::Failed {
-                code: Code::Uncertain,
-                message: format!(
-                    "{}, but its project has no platform connection any more",
-                    open.plan.action
-                ),
-                attempts: 0,
-            },
+        let (end, calls) = match &platform {
+            None => {
+                let end = End::Failed {
+                    code: Code::Uncertain,
+                    message: format!(
+                        "{}, but its project has no platform connection any more",
+                        open.plan.action
+                    ),
+                    attempts: 0,
+                };
+                (end, Calls::default())
+            }
             Some(platform) => {
                 let performer = Performer {
                     context: &self.context,
@@ -343,7 +367,8 @@ impl Executor {
                     lease: &self.lease,
                     stop: &self.stop,
                 };
-                performer.perform(&open.plan, is_own).await?
+                let (end, calls) = recording::record(performer.perform(&open.plan, is_own)).await;
+                (end?, calls)
             }
         };
         let at = Timestamp::now();
@@ -351,7 +376,7 @@ impl Executor {
         let entry = match end {
             End::Done { attempts } => Entry::Performed {
                 plan,
-                performance: Performance::done(attempts, at),
+                performance: Performance::done(attempts, at).with_calls(calls),
             },
             End::Failed {
                 code,
@@ -359,10 +384,11 @@ impl Executor {
                 attempts,
             } => Entry::Performed {
                 plan,
-                performance: Performance::failed(code, message, attempts, at),
+                performance: Performance::failed(code, message, attempts, at).with_calls(calls),
             },
             End::NotPerformed { reason } => {
                 tracing::info!(group = %self.key, reason, "the plan was not performed");
+                self.calls.extend(calls);
                 Entry::Abandoned { plan, reason }
             }
         };
@@ -401,9 +427,13 @@ impl Executor {
             return Ok(Advance::On);
         }
         let outcomes = decided.drafts;
-        self.append(Entry::Settled { outcomes, at })
-            .await
-            .map(|_| Advance::On)
+        let calls = std::mem::take(&mut self.calls);
+        let entry = Entry::Settled {
+            outcomes,
+            at,
+            calls,
+        };
+        self.append(entry).await.map(|_| Advance::On)
     }
 
     /// Appends to the ledger, provided that nobody else did.
@@ -411,6 +441,7 @@ impl Executor {
         let Some(group) = self.group.take() else {
             return Err(Setback::Reload);
         };
+        self.context.progress.forget(&self.key);
         let open_plan = match &entry {
             Entry::Planned(plan) => Some(plan.clone()),
             _ => None,

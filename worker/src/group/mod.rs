@@ -4,8 +4,10 @@
 mod children;
 mod executor;
 mod performance;
+mod progress;
 mod queue;
 
 pub(crate) use executor::Executor;
 pub(crate) use performance::{Interrupted, pause, pauses};
+pub(crate) use progress::Progress;
 pub(crate) use queue::{Budget, GroupQueue};

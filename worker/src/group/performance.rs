@@ -168,6 +168,7 @@ impl Performer<'_> {
                 });
             }
             tracing::debug!(group = %self.group, attempts = tries.attempts, message, "trying again");
+            self.tell(&message);
             pause(&mut pauses, retry_after, self.stop).await?;
         }
     }
@@ -273,6 +274,7 @@ impl Performer<'_> {
                     attempts: notes.calls(),
                 });
             }
+            self.tell(&what);
             pause(&mut looks, rest, self.stop).await?;
         }
     }
@@ -344,8 +346,15 @@ impl Performer<'_> {
                     attempts,
                 });
             }
+            self.tell(&message);
             pause(&mut pauses, retry_after, self.stop).await?;
         }
+    }
+
+    /// What the action waits for.
+    pub(super) fn tell(&self, what: &str) {
+        let told = format!("the action: {what}");
+        self.context.progress.tell(self.group, told);
     }
 
     async fn pass_on(&self, request: &Request<'_>, notes: &mut Notes) -> Result<(), PlatformError> {

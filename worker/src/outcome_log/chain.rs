@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::Revision;
 use stormhook_shared::domain::outcome::Outcome;
@@ -22,6 +23,9 @@ pub enum LogEntry {
         /// The plan that it was part of, by its place in the ledger.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         plan: Option<Revision>,
+        /// The ledger's record that says so, where calls of the platform led to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        record: Option<Revision>,
         /// The final word.
         outcome: Outcome,
     },
@@ -31,6 +35,15 @@ pub enum LogEntry {
         group: GroupKey,
         /// What it does.
         plan: PlanSummary,
+    },
+    /// What was called to settle the triggers of a record of the ledger.
+    Called {
+        /// Their group.
+        group: GroupKey,
+        /// The record's place in the ledger.
+        record: Revision,
+        /// What was called.
+        calls: Calls,
     },
     /// A plan was not performed, and its triggers were decided anew.
     Abandoned {

@@ -17,6 +17,9 @@ pub(super) const ACCEPTED: u8 = b'a';
 /// The first byte of plans.
 pub(super) const PLAN: u8 = b'l';
 
+/// The first byte of calls.
+pub(super) const CALLS: u8 = b'c';
+
 /// An index: the bytes that all its keys for one subject begin with. What follows is a [`Bucket`] of the trigger
 /// log and the block whose entries are listed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,6 +108,11 @@ pub(super) fn trigger(id: TriggerId, sequence: Sequence) -> Vec<u8> {
 /// The key of the plan at `revision` of the ledger.
 pub(super) fn plan(revision: Revision) -> Vec<u8> {
     join(PLAN, &[&revision.0.to_be_bytes()])
+}
+
+/// The key of what was called for the record at `revision` of the ledger.
+pub(super) fn calls(revision: Revision) -> Vec<u8> {
+    join(CALLS, &[&revision.0.to_be_bytes()])
 }
 
 /// The key of a sample: a trigger that was accepted `at`, at its place.

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{ReceiverId, Revision, Sequence, TriggerId};
 use stormhook_shared::domain::outcome::Outcome;
@@ -212,6 +213,18 @@ impl Store {
         }
     }
 
+    /// What was called for the record at `revision` of the ledger.
+    pub(crate) fn calls(&self, revision: Revision) -> Result<Calls, StoreError> {
+        let entry = match self.db.get(keys::calls(revision))? {
+            Some(number) => self.entry(parse_number(&number)?)?,
+            None => None,
+        };
+        Ok(match entry {
+            Some(LogEntry::Called { calls, .. }) => calls,
+            _ => Calls::default(),
+        })
+    }
+
     /// The place of a trigger that was accepted at `at` or later and of which no earlier one is known, if there is
     /// one.
     pub(crate) fn accepted_from(&self, at: Timestamp) -> Result<Option<Sequence>, StoreError> {
@@ -286,6 +299,7 @@ fn index(first: u64, entries: &[LogEntry], batch: &mut sled::Batch) -> u64 {
                 }
             }
             LogEntry::Planned { plan, .. } => batch.insert(keys::plan(plan.revision), number),
+            LogEntry::Called { record, .. } => batch.insert(keys::calls(*record), number),
             LogEntry::Abandoned { .. } => {}
         }
     }
@@ -350,6 +364,7 @@ pub(super) mod tests {
                 triggers: 1,
                 decided_at: Timestamp::from_millis(0),
                 drift: None,
+                calls: Calls::default(),
             },
         };
         std::iter::once(plan)
@@ -364,6 +379,7 @@ pub(super) mod tests {
         LogEntry::Settled {
             group: GroupKey::named(&format!("service/1a5/1s{receiver}")),
             plan: None,
+            record: None,
             outcome: Outcome {
                 trigger: TriggerFacts {
                     id: TriggerId::derived(

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::Revision;
 use stormhook_shared::domain::ledger::{Entry, Plan, Record};
@@ -85,12 +86,14 @@ impl<'a> Tail<'a> {
                 }
             }
             Entry::Performed { plan, performance } => {
+                let record = called(revision, &group, &performance.calls, entries);
                 if let Some(open) = self.open_plan(plan).await? {
                     entries.extend(
                         open.outcomes(&performance)
                             .map(|outcome| LogEntry::Settled {
                                 group: group.clone(),
                                 plan: Some(plan),
+                                record,
                                 outcome,
                             }),
                     );
@@ -104,12 +107,18 @@ impl<'a> Tail<'a> {
                     reason,
                 });
             }
-            Entry::Settled { outcomes, at } => {
-                entries.extend(
-                    outcomes
-                        .iter()
-                        .map(|draft| settled_at_once(&group, draft.settle(0, at))),
-                );
+            Entry::Settled {
+                outcomes,
+                at,
+                calls,
+            } => {
+                let record = called(revision, &group, &calls, entries);
+                entries.extend(outcomes.iter().map(|draft| LogEntry::Settled {
+                    group: group.clone(),
+                    plan: None,
+                    record,
+                    outcome: draft.settle(0, at),
+                }));
             }
         }
         Ok(())
@@ -139,15 +148,23 @@ impl<'a> Tail<'a> {
     }
 }
 
-fn settled_at_once(
+/// Adds what was called for the record at `revision`, where there is something. Older records have nothing, so that
+/// their entries are the same as ever.
+fn called(
+    revision: Revision,
     group: &GroupKey,
-    outcome: stormhook_shared::domain::outcome::Outcome,
-) -> LogEntry {
-    LogEntry::Settled {
-        group: group.clone(),
-        plan: None,
-        outcome,
+    calls: &Calls,
+    entries: &mut Vec<LogEntry>,
+) -> Option<Revision> {
+    if calls.is_empty() {
+        return None;
     }
+    entries.push(LogEntry::Called {
+        group: group.clone(),
+        record: revision,
+        calls: calls.clone(),
+    });
+    Some(revision)
 }
 
 fn summary(revision: Revision, plan: &Plan) -> PlanSummary {
@@ -157,5 +174,6 @@ fn summary(revision: Revision, plan: &Plan) -> PlanSummary {
         triggers: plan.drafts.len(),
         decided_at: plan.decided_at,
         drift: plan.drift,
+        calls: plan.calls.clone(),
     }
 }

@@ -14,7 +14,7 @@ impl Store {
     pub(crate) fn verify(&self) -> Result<(), StoreError> {
         let mut head = ChainHash::START;
         let mut number = 0;
-        let (mut settled, mut planned, mut sampled) = <(Sum, Sum, Sum)>::default();
+        let (mut settled, mut planned, mut called, mut sampled) = <(Sum, Sum, Sum, Sum)>::default();
         for item in self.db.scan_prefix([keys::BLOCK]) {
             let (key, value) = item?;
             let damaged =
@@ -36,6 +36,7 @@ impl Store {
                         }
                     }
                     LogEntry::Planned { plan, .. } => planned.add(number, plan.revision.0),
+                    LogEntry::Called { record, .. } => called.add(number, record.0),
                     LogEntry::Abandoned { .. } => {}
                 }
             }
@@ -56,6 +57,7 @@ impl Store {
         for (tag, expected) in [
             (keys::TRIGGER, settled),
             (keys::PLAN, planned),
+            (keys::CALLS, called),
             (keys::ACCEPTED, sampled),
         ] {
             self.verify_index(tag, expected, |key, value, found| {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use stormhook_shared::decide::Seen;
 use stormhook_shared::domain::group::GroupKey;
-use stormhook_shared::domain::kind::Kind;
+use stormhook_shared::domain::kind::{self, Kind};
 use stormhook_shared::domain::ledger::Action;
 
 use stormhook_shared::ports::platform::{
@@ -17,6 +17,7 @@ use stormhook_shared::ports::platform::{
 use tokio::sync::Semaphore;
 
 use super::breaker::Breaker;
+use super::recording;
 
 /// A platform behind its limit and its breaker.
 pub struct Gate {
@@ -35,8 +36,10 @@ impl Gate {
         }
     }
 
+    /// Makes a call, which is noted as `what`, if at all, where the driver notes no requests of its own.
     async fn pass<T>(
         &self,
+        what: Option<&str>,
         call: impl Future<Output = Result<T, PlatformError>>,
     ) -> Result<T, PlatformError> {
         let _permit = self.in_flight.acquire().await;
@@ -50,7 +53,14 @@ impl Gate {
                 is_untouched: true,
                 is_down: false,
             })?;
+        let begun = recording::begin();
         let result = call.await;
+        let error = result.as_ref().err();
+        if let Some(what) = what
+            && error != Some(&PlatformError::LeaseEnds)
+        {
+            begun.end_unless_noted(what, error.map(ToString::to_string));
+        }
         self.note(&result);
         result
     }
@@ -81,7 +91,11 @@ impl Platform for Gate {
     }
 
     async fn observe(&self, group: &GroupKey) -> Result<Seen, PlatformError> {
-        self.pass(self.platform.observe(group)).await
+        // At an endpoint there is nothing to look at.
+        let is_look = !matches!(group.target(), Some(kind::Target::Endpoint { .. }));
+        let what = is_look.then(|| format!("look at {group}"));
+        self.pass(what.as_deref(), self.platform.observe(group))
+            .await
     }
 
     async fn scale_service(
@@ -91,12 +105,17 @@ impl Platform for Gate {
         version: Option<&str>,
         notes: &mut Notes,
     ) -> Result<(), PlatformError> {
-        self.pass(self.platform.scale_service(service_id, to, version, notes))
-            .await
+        let what = format!("scale {service_id} to {to}");
+        let call = self.platform.scale_service(service_id, to, version, notes);
+        self.pass(Some(&what), call).await
     }
 
     async fn pursue(&self, action: &Action, notes: &mut Notes) -> Result<Step, PlatformError> {
-        self.pass(self.platform.pursue(action, notes)).await
+        self.pass(
+            Some("pursue the action"),
+            self.platform.pursue(action, notes),
+        )
+        .await
     }
 
     async fn forward(
@@ -104,15 +123,22 @@ impl Platform for Gate {
         request: &Forwarded<'_>,
         notes: &mut Notes,
     ) -> Result<(), PlatformError> {
-        self.pass(self.platform.forward(request, notes)).await
+        let what = format!(
+            "POST to {}:{}{}",
+            request.service_name, request.port, request.path
+        );
+        self.pass(Some(&what), self.platform.forward(request, notes))
+            .await
     }
 
     async fn check(&self, kind: &Kind) -> Result<Result<(), Unusable>, PlatformError> {
-        self.pass(self.platform.check(kind)).await
+        self.pass(Some("check the target"), self.platform.check(kind))
+            .await
     }
 
     async fn targets(&self, of: TargetKind) -> Result<Vec<Target>, PlatformError> {
-        self.pass(self.platform.targets(of)).await
+        self.pass(Some("list targets"), self.platform.targets(of))
+            .await
     }
 
     fn call_timeout(&self) -> Duration {

@@ -3,6 +3,7 @@
 mod breaker;
 mod gate;
 pub mod rancher;
+pub(crate) mod recording;
 mod watch;
 
 use std::collections::BTreeMap;

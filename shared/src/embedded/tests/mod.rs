@@ -3,6 +3,8 @@
 
 mod failing_disk;
 
+use std::collections::BTreeMap;
+
 use crate::domain::group::GroupKey;
 use crate::domain::ids::{ReceiverId, Revision, TriggerId};
 use crate::domain::kind::Driver;
@@ -25,11 +27,13 @@ fn trigger(group: &str) -> Trigger {
         },
         idempotency_key: None,
         replay_of: None,
+        ignores_cooldown: false,
         parent_id: None,
         parent_sequence: None,
         notice: None,
         query: None,
         registry_revision: Revision(0),
+        headers: BTreeMap::new(),
         content_type: None,
         body: b"body".to_vec(),
     }

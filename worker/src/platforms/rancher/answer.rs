@@ -1,6 +1,7 @@
 //! What a Cattle server's answers mean: which errors pass, which never will, and what may have been done.
 
 use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -26,6 +27,15 @@ impl Failure {
         match self {
             Self::NotFound(message) => PlatformError::Refused { message },
             Self::Error(error) => error,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound(message) => f.write_str(message),
+            Self::Error(error) => fmt::Display::fmt(error, f),
         }
     }
 }

@@ -13,6 +13,7 @@ use stormhook_shared::ports::platform::{Forwarded, PlatformError};
 use url::Url;
 
 use super::answer;
+use crate::platforms::recording;
 
 /// How many things a page of a list has.
 const PAGE: &str = "1000";
@@ -160,10 +161,13 @@ impl Connection {
         if let Some(content_type) = request.content_type {
             sent = sent.header(CONTENT_TYPE, content_type);
         }
-        match sent.send().await {
+        let begun = recording::begin();
+        let result = match sent.send().await {
             Ok(response) => answer::forwarded(&what, response).await,
             Err(error) => Err(answer::no_answer(&what, &error).into_error()),
-        }
+        };
+        begun.end(what, result.as_ref().err().map(ToString::to_string));
+        result
     }
 
     /// All resources of a type, over all pages. Rows shift between pages when others are removed meanwhile, so
@@ -223,10 +227,13 @@ impl Connection {
         if is_change {
             request = request.timeout(self.change_timeout);
         }
-        match request.send().await {
+        let begun = recording::begin();
+        let result = match request.send().await {
             Ok(response) => answer::read(&what, response).await,
             Err(error) => Err(answer::no_answer(&what, &error)),
-        }
+        };
+        begun.end(what, result.as_ref().err().map(ToString::to_string));
+        result
     }
 
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
