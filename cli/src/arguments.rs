@@ -375,12 +375,24 @@ pub struct HistoryOptions {
     /// Only triggers in this state: pending, succeeded, rejected, skipped or failed
     #[arg(long, env = "STORMHOOK_STATUS")]
     pub status: Option<String>,
+    /// Only triggers whose outcome has this code, like aboveMax
+    #[arg(long, env = "STORMHOOK_CODE")]
+    pub code: Option<String>,
+    /// Only triggers with this idempotency key
+    #[arg(long, env = "STORMHOOK_KEY")]
+    pub key: Option<String>,
+    /// Only triggers that repeat the one with this id
+    #[arg(long, env = "STORMHOOK_REPLAY_OF", value_name = "ID")]
+    pub replay_of: Option<String>,
     /// Accepted then or later: 2026-11-23T21:00:00Z, or "2h ago"
     #[arg(long, env = "STORMHOOK_SINCE", value_name = "TIME")]
     pub since: Option<String>,
     /// Accepted before then
     #[arg(long, env = "STORMHOOK_UNTIL", value_name = "TIME")]
     pub until: Option<String>,
+    /// The oldest first
+    #[arg(long, env = "STORMHOOK_OLDEST_FIRST")]
+    pub oldest_first: bool,
     /// How many at most
     #[arg(long, env = "STORMHOOK_LIMIT", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: u64,

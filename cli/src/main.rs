@@ -4,6 +4,7 @@
 mod arguments;
 mod client;
 mod commands;
+mod moment;
 mod up;
 
 use std::process::ExitCode;

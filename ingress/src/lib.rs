@@ -6,10 +6,12 @@
 mod access;
 mod app;
 mod body;
+mod counts;
 mod endpoint;
 mod error;
 mod idempotency;
 mod kept_headers;
+mod marker;
 mod metrics;
 mod prefer;
 mod probes;

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::access::{Need, authorize};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::{endpoint, probes, receivers, schemas, targets, triggers};
+use crate::{counts, endpoint, probes, receivers, schemas, targets, triggers};
 
 /// Sets up all routes.
 pub(crate) fn configure(routes: &mut web::ServiceConfig) {
@@ -31,6 +31,7 @@ pub(crate) fn configure(routes: &mut web::ServiceConfig) {
                 .route(web::get().to(triggers::show))
                 .route(web::post().to(triggers::act)),
         )
+        .service(resource("/v1-webhooks/counts", "GET").route(web::get().to(counts::list)))
         .service(resource("/v1-webhooks/schemas", "GET").route(web::get().to(schemas::list)))
         .service(resource("/v1-webhooks/schemas/{id}", "GET").route(web::get().to(schemas::show)))
         .service(resource("/v1-webhooks/targets", "GET").route(web::get().to(targets::list)))
@@ -63,6 +64,7 @@ async fn version(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespon
             "schemas": link("/schemas"),
             "receivers": link("/receivers"),
             "triggers": link("/triggers"),
+            "counts": link("/counts"),
             "targets": link("/targets"),
         },
     })))

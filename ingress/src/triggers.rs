@@ -8,19 +8,18 @@ use stormhook_shared::domain::ids::{ProjectId, Sequence, TriggerId};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::Trigger;
 use stormhook_shared::ports::questions::{
-    Answer, HistoryQuery, Question, StatusFilter, TriggerDetail,
+    Answer, HistoryQuery, Order, Question, StatusFilter, TriggerDetail,
 };
 use url::form_urlencoded::{self, Serializer};
 
 use crate::access::{Grant, Need, authorize, parameter};
 use crate::app::App;
 use crate::error::ApiError;
+use crate::marker::Marker;
 use crate::{endpoint, trigger_json};
 
 const DEFAULT_LIMIT: usize = 100;
 const LARGEST_LIMIT: usize = 1_000;
-/// What a marker begins with; then follows the sequence of the last trigger before the page.
-const MARKER: char = 'm';
 
 /// `GET /v1-webhooks/triggers`
 pub(crate) async fn list(
@@ -30,6 +29,7 @@ pub(crate) async fn list(
     let grant = authorize(&app, &request, Need::Read)?;
     let query = parse(&request, grant.project)?;
     let (project, limit) = (query.project.clone(), query.limit);
+    let asked = wanted(&query);
     let Answer::Triggers(page) = app.ask(Question::Triggers(query)).await? else {
         return Err(ApiError::unavailable("the worker answered something else"));
     };
@@ -37,7 +37,7 @@ pub(crate) async fn list(
     let last = page.triggers.last().map(|item| item.trigger.sequence);
     let next = last
         .filter(|_| page.has_more)
-        .map(|last| next_page(&base, &request, last));
+        .map(|last| next_page(&base, &request, Marker::new(last.0, &asked)));
     let data: Vec<_> = page
         .triggers
         .iter()
@@ -141,9 +141,14 @@ fn parse(request: &HttpRequest, project: ProjectId) -> Result<HistoryQuery, ApiE
         status: None,
         since: None,
         until: None,
-        before: None,
+        code: None,
+        key: None,
+        replay_of: None,
+        order: Order::NewestFirst,
+        beyond: None,
         limit: DEFAULT_LIMIT,
     };
+    let mut marker = None;
     for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
         let invalid = |code, message: String| {
             Err(ApiError::invalid(code, &name, format!("{name}: {message}")))
@@ -174,18 +179,21 @@ fn parse(request: &HttpRequest, project: ProjectId) -> Result<HistoryQuery, ApiE
                     return invalid("InvalidOption", message);
                 }
             },
-            "marker" => match value
-                .strip_prefix(MARKER)
-                .and_then(|marker| marker.parse().ok())
-            {
-                Some(before) => query.before = Some(Sequence(before)),
-                None => {
-                    return invalid(
-                        "InvalidFormat",
-                        format!("{value:?} is not the marker of a page"),
-                    );
-                }
+            "code" => match value.parse() {
+                Ok(code) => query.code = Some(code),
+                Err(error) => return invalid("InvalidOption", error.to_string()),
             },
+            "idempotencyKey" => query.key = Some(value.into_owned()),
+            "replayOf" => match value.parse() {
+                Ok(origin) => query.replay_of = Some(origin),
+                Err(error) => return invalid("InvalidFormat", error.to_string()),
+            },
+            "order" => match &*value {
+                "asc" => query.order = Order::OldestFirst,
+                "desc" => query.order = Order::NewestFirst,
+                other => return invalid("InvalidOption", format!("{other:?} is not asc or desc")),
+            },
+            "marker" => marker = Some(value.into_owned()),
             _ => {
                 return invalid(
                     "InvalidOption",
@@ -200,16 +208,28 @@ fn parse(request: &HttpRequest, project: ProjectId) -> Result<HistoryQuery, ApiE
         let message = format!("until ({until}) is before since ({since})");
         return Err(ApiError::invalid("InvalidOption", "until", message));
     }
+    if let Some(marker) = marker {
+        query.beyond = Some(Sequence(Marker::place_in(&marker, &wanted(&query))?));
+    }
     Ok(query)
 }
 
-fn next_page(base: &str, request: &HttpRequest, last: Sequence) -> String {
+/// The query without what differs from page to page.
+fn wanted(query: &HistoryQuery) -> HistoryQuery {
+    HistoryQuery {
+        beyond: None,
+        limit: 0,
+        ..query.clone()
+    }
+}
+
+fn next_page(base: &str, request: &HttpRequest, marker: Marker) -> String {
     let mut parameters = Serializer::new(String::new());
     for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
         if name != "marker" {
             parameters.append_pair(&name, &value);
         }
     }
-    parameters.append_pair("marker", &format!("{MARKER}{last}"));
+    parameters.append_pair("marker", &marker.to_string());
     format!("{base}{}?{}", request.path(), parameters.finish())
 }

@@ -16,6 +16,7 @@ mod documents;
 mod first_steps;
 mod fleet;
 mod forwarded_requests;
+mod history;
 mod host_groups;
 mod platform_down;
 mod process_killed;

@@ -9,7 +9,9 @@ use stormhook_shared::domain::kind::Kind;
 use stormhook_shared::ports::Unavailable;
 use stormhook_shared::ports::ledger::LedgerError;
 use stormhook_shared::ports::platform::TargetKind;
-use stormhook_shared::ports::questions::{Answer, Answerer, AwaitOutcome, HistoryQuery, Question};
+use stormhook_shared::ports::questions::{
+    Answer, Answerer, AwaitOutcome, CountsQuery, HistoryQuery, Question,
+};
 
 use crate::context::Context;
 use crate::outcome_log::{self, OutcomeLog, Unreadable};
@@ -49,6 +51,7 @@ impl Answers {
             Question::Check { project, kind } => return self.check(&project, &kind).await,
             Question::Targets { project, of } => return self.targets(&project, of).await,
             Question::Triggers(query) => self.page(query).await,
+            Question::Counts(query) => self.counts(query).await,
             Question::Trigger {
                 project,
                 id,
@@ -99,15 +102,24 @@ impl Answers {
         // What waits is read first: a trigger that is settled in between is then seen twice, not missed.
         let waiting =
             outcome_log::maybe_waiting(&self.context.backbone, &query, &is_settled).await?;
-        let limit = query.limit;
+        let (limit, order) = (query.limit, query.order);
         let settled = self
             .context
             .log
             .read(move |store| outcome_log::settled(store, &query))
             .await?;
         Ok(Answer::Triggers(outcome_log::merge(
-            waiting, settled, limit,
+            waiting, settled, order, limit,
         )))
+    }
+
+    async fn counts(&self, query: CountsQuery) -> Result<Answer, Unanswered> {
+        self.context.log.level(PATIENCE).await?;
+        let counts = self
+            .context
+            .log
+            .read(move |store| outcome_log::counts(store, &query));
+        Ok(Answer::Counts(counts.await?))
     }
 }
 

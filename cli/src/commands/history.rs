@@ -10,6 +10,7 @@ use stormhook_shared::domain::time::Timestamp;
 use super::table::{print, table, text};
 use crate::arguments::{HistoryFormat, HistoryOptions};
 use crate::client::Client;
+use crate::moment::moment;
 
 /// How often `--follow` asks for what is new.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
@@ -19,7 +20,7 @@ const COLUMNS: [&str; 7] = [
     "accepted", "receiver", "group", "state", "code", "scale", "why",
 ];
 
-/// Shows triggers and what came of them, the newest first; with `--follow`, the oldest first.
+/// Shows triggers and what came of them, the newest first; with `--follow` or `--oldest-first`, the oldest first.
 pub async fn run(options: HistoryOptions) -> Result<()> {
     let client = Client::new(&options.server)?;
     let query = query(&client, &options).await?;
@@ -59,32 +60,25 @@ async fn query(client: &Client, options: &HistoryOptions) -> Result<Vec<(&'stati
         };
         query.push(("receiverId", id));
     }
-    for (name, value) in [("group", &options.group), ("status", &options.status)] {
+    for (name, value) in [
+        ("group", &options.group),
+        ("status", &options.status),
+        ("code", &options.code),
+        ("idempotencyKey", &options.key),
+        ("replayOf", &options.replay_of),
+    ] {
         query.extend(value.clone().map(|value| (name, value)));
+    }
+    if options.oldest_first && !options.follow {
+        query.push(("order", "asc".to_owned()));
     }
     for (name, value) in [("since", &options.since), ("until", &options.until)] {
         if let Some(text) = value {
-            let at = moment(text).with_context(|| format!("--{name}"))?;
+            let at = moment(text, Timestamp::now()).with_context(|| format!("--{name}"))?;
             query.push((name, at.to_string()));
         }
     }
     Ok(query)
-}
-
-/// A time as people write it: RFC 3339, or how long ago.
-fn moment(text: &str) -> Result<Timestamp> {
-    let ago = text.trim().strip_suffix("ago").map(str::trim);
-    if let Some(span) = ago {
-        let span: jiff::SignedDuration = span.parse().with_context(|| {
-            format!("{text:?} is no time: write it like 2h ago, or 2026-11-23T21:00:00Z")
-        })?;
-        let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-        return Ok(Timestamp::from_millis(
-            Timestamp::now().as_millis().saturating_sub(millis),
-        ));
-    }
-    text.parse()
-        .with_context(|| "or write how long ago: 2h ago")
 }
 
 async fn pages(

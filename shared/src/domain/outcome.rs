@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::IntoDeserializer;
+use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -138,6 +140,20 @@ impl Code {
             | Self::Uncertain
             | Self::Undecodable => Status::Failed,
         }
+    }
+}
+
+/// A text that names no code.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a code; docs/verdicts.md lists them, like scaled or aboveMax")]
+pub struct UnknownCode(String);
+
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        let word: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
+        Self::deserialize(word).map_err(|_| UnknownCode(text.to_owned()))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::domain::group::GroupKey;
 use crate::domain::ids::{ProjectId, ReceiverId, Revision, Sequence, TriggerId};
 use crate::domain::kind::Kind;
 use crate::domain::ledger::{Action, Drift};
-use crate::domain::outcome::{Outcome, Status, TriggerFacts};
+use crate::domain::outcome::{Code, Outcome, Status, TriggerFacts};
 use crate::domain::push::Notice;
 use crate::domain::time::Timestamp;
 
@@ -53,6 +53,8 @@ pub enum Question {
     },
     /// A page of history.
     Triggers(HistoryQuery),
+    /// How many triggers came to which end, hour by hour.
+    Counts(CountsQuery),
     /// One trigger with everything that is known of it.
     Trigger {
         /// The project that it must belong to.
@@ -82,7 +84,7 @@ impl Question {
                 ..
             } => wait.timeout + Duration::from_secs(5),
             Self::Check { .. } | Self::Targets { .. } => Duration::from_secs(15),
-            Self::Triggers(_) | Self::Trigger { .. } => Duration::from_secs(10),
+            Self::Triggers(_) | Self::Trigger { .. } | Self::Counts(_) => Duration::from_secs(10),
         }
     }
 }
@@ -102,10 +104,55 @@ pub struct HistoryQuery {
     pub since: Option<Timestamp>,
     /// Accepted before then.
     pub until: Option<Timestamp>,
-    /// Only triggers before this place in the log: where the page before ended.
-    pub before: Option<Sequence>,
+    /// Only triggers whose outcome has this code.
+    pub code: Option<Code>,
+    /// Only triggers with this idempotency key.
+    pub key: Option<String>,
+    /// Only triggers that repeat this one.
+    pub replay_of: Option<TriggerId>,
+    /// Which come first.
+    pub order: Order,
+    /// Only triggers beyond this place in the log, in that order: where the page before ended.
+    pub beyond: Option<Sequence>,
     /// How many at most.
     pub limit: usize,
+}
+
+/// Which triggers come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Those with the highest places in the log.
+    NewestFirst,
+    /// Those with the lowest.
+    OldestFirst,
+}
+
+/// Of which hours the counts are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountsQuery {
+    /// Whose.
+    pub project: ProjectId,
+    /// From the hour that this is in.
+    pub since: Timestamp,
+    /// Up to the hour that this is in, or ends.
+    pub until: Timestamp,
+}
+
+impl CountsQuery {
+    /// How many hours can be asked for at once: those of 92 days.
+    pub const MOST_HOURS: u64 = 92 * 24;
+}
+
+/// How many triggers that were accepted within one hour came to which end so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is named as its status")]
+pub struct HourCounts {
+    /// When the hour began.
+    pub hour: Timestamp,
+    pub succeeded: u64,
+    pub rejected: u64,
+    pub skipped: u64,
+    pub failed: u64,
 }
 
 /// A state to ask for.
@@ -126,8 +173,10 @@ pub enum Answer {
     Unusable(Unusable),
     /// The targets.
     Targets(Vec<Target>),
-    /// The page, the newest trigger first.
+    /// The page, in the order that was asked for.
     Triggers(HistoryPage),
+    /// The hours, the oldest first.
+    Counts(Vec<HourCounts>),
     /// The trigger.
     Trigger(Box<TriggerDetail>),
     /// There is no such trigger in the project.
@@ -141,7 +190,7 @@ pub enum Answer {
 /// A page of history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryPage {
-    /// The newest first.
+    /// In the order that was asked for.
     pub triggers: Vec<HistoryItem>,
     /// There are more after the last one.
     pub has_more: bool,

@@ -1,13 +1,19 @@
 //! Pages of history: what is settled, from the log's indexes, and what still waits, from the trigger log.
 
+use std::cmp::Reverse;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use stormhook_shared::domain::group::Partition;
 use stormhook_shared::domain::ids::Sequence;
 use stormhook_shared::domain::outcome::{Outcome, TriggerFacts};
+use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::Logged;
-use stormhook_shared::ports::Backbone;
-use stormhook_shared::ports::questions::{HistoryItem, HistoryPage, HistoryQuery, StatusFilter};
+use stormhook_shared::ports::questions::{
+    HistoryItem, HistoryPage, HistoryQuery, Order, StatusFilter,
+};
 use stormhook_shared::ports::trigger_log::Entry;
+use stormhook_shared::ports::{Backbone, Unavailable};
 
 use super::chain::LogEntry;
 use super::keys::Index;
@@ -16,39 +22,35 @@ use super::store::{Store, StoreError};
 /// By how much the clocks of ingresses may differ: triggers are ordered by their place in the log, and times
 /// only follow that order up to this.
 const CLOCK_SKEW: Duration = Duration::from_secs(600);
+const CLOCK_SKEW_MILLIS: i64 = 600_000;
 /// How many triggers are looked at at once in search of waiting ones.
 const PAGE: usize = 500;
 
-/// What is settled, the newest first; one more than the query's limit if there is more.
+/// What is settled, in the query's order; one more than its limit if there is more.
 pub(crate) fn settled(store: &Store, query: &HistoryQuery) -> Result<Vec<HistoryItem>, StoreError> {
-    let index = match (query.receiver, &query.group, query.status) {
-        (_, _, Some(StatusFilter::Pending)) => return Ok(Vec::new()),
-        (Some(receiver), _, _) => Index::receiver(receiver),
-        (_, Some(group), _) => Index::group(group),
-        (_, _, Some(StatusFilter::Settled(status))) => Index::status(Some(&query.project), status),
-        _ => Index::project(Some(&query.project)),
+    let Some(indexes) = indexes(query) else {
+        return Ok(Vec::new());
     };
-    let mut last = query
-        .before
-        .map_or(u64::MAX, |before| before.0.saturating_sub(1));
-    if let Some(until) = query.until
-        && let Some(beyond) = store.accepted_from(until.plus(CLOCK_SKEW))?
-    {
-        last = last.min(beyond.0);
-    }
+    let range = range(store, query)?;
     let mut page = Vec::new();
     let mut entries = store.entries();
-    for found in store.newest_first(&index, Sequence(0)..=Sequence(last)) {
+    for found in store.walk(indexes, &range, query.order) {
         let (_, number) = found?;
         let Some(LogEntry::Settled { group, outcome, .. }) = entries.get(number)? else {
             return Err(StoreError::Damaged(format!(
                 "entry {number} settles no trigger"
             )));
         };
-        if query
-            .since
-            .is_some_and(|since| outcome.trigger.accepted_at.plus(CLOCK_SKEW) < since)
-        {
+        let accepted_at = outcome.trigger.accepted_at;
+        let is_beyond = match query.order {
+            Order::NewestFirst => query
+                .since
+                .is_some_and(|at| accepted_at.plus(CLOCK_SKEW) < at),
+            Order::OldestFirst => query
+                .until
+                .is_some_and(|at| at.plus(CLOCK_SKEW) < accepted_at),
+        };
+        if is_beyond {
             break;
         }
         let item = HistoryItem {
@@ -66,30 +68,72 @@ pub(crate) fn settled(store: &Store, query: &HistoryQuery) -> Result<Vec<History
     Ok(page)
 }
 
-/// What may still wait, the newest first: everything beyond the partitions' cursors that fits the query. The
-/// caller leaves out what is settled meanwhile.
+/// The indexes that all have what fits the query; `None` if nothing that is settled can.
+fn indexes(query: &HistoryQuery) -> Option<Vec<Index>> {
+    let project = Some(&query.project);
+    let status = match query.status {
+        Some(StatusFilter::Pending) => return None,
+        Some(StatusFilter::Settled(status)) => Some(status),
+        None => None,
+    };
+    let mut indexes = Vec::new();
+    indexes.extend(query.replay_of.map(Index::replay_of));
+    let key = query.key.as_ref();
+    indexes.extend(key.map(|key| Index::key_of_caller(project, key)));
+    indexes.extend(query.receiver.map(Index::receiver));
+    indexes.extend(query.group.as_ref().map(Index::group));
+    match (query.code, status) {
+        // Each code belongs to one status.
+        (Some(code), Some(status)) if code.status() != status => return None,
+        (Some(code), _) => indexes.push(Index::code(project, code)),
+        (None, Some(status)) => indexes.push(Index::status(project, status)),
+        (None, None) => {}
+    }
+    if indexes.is_empty() {
+        indexes.push(Index::project(project));
+    }
+    Some(indexes)
+}
+
+/// The places in which all triggers that fit the query are, as far as its times and its marker tell.
+fn range(store: &Store, query: &HistoryQuery) -> Result<RangeInclusive<Sequence>, StoreError> {
+    let (mut first, mut last) = (Sequence(0), Sequence(u64::MAX));
+    match (query.beyond, query.order) {
+        (Some(beyond), Order::NewestFirst) => last = Sequence(beyond.0.saturating_sub(1)),
+        (Some(beyond), Order::OldestFirst) => first = Sequence(beyond.0.saturating_add(1)),
+        (None, _) => {}
+    }
+    if let Some(since) = query.since {
+        let early = Timestamp::from_millis(since.as_millis().saturating_sub(CLOCK_SKEW_MILLIS));
+        let before = store.accepted_before(early)?;
+        first = before.map_or(first, |before| first.max(before));
+    }
+    if let Some(until) = query.until {
+        let beyond = store.accepted_from(until.plus(CLOCK_SKEW))?;
+        last = beyond.map_or(last, |beyond| last.min(beyond));
+    }
+    Ok(first..=last)
+}
+
+/// What may still wait, in the query's order: everything beyond the partitions' cursors that fits it. The caller
+/// leaves out what is settled meanwhile.
 pub(crate) async fn maybe_waiting(
     backbone: &Backbone,
     query: &HistoryQuery,
     is_settled: &(dyn Fn(Vec<Sequence>) -> SettledFuture + Sync),
-) -> Result<Vec<HistoryItem>, stormhook_shared::ports::Unavailable> {
-    if matches!(query.status, Some(StatusFilter::Settled(_))) {
+) -> Result<Vec<HistoryItem>, Unavailable> {
+    if matches!(query.status, Some(StatusFilter::Settled(_))) || query.code.is_some() {
         return Ok(Vec::new());
     }
     let mut waiting = Vec::new();
     for partition in backbone.triggers.partitions().iter() {
-        let after = backbone.cursors.load(partition).await?.all_settled();
-        let mut before = query.before.unwrap_or(Sequence(u64::MAX));
+        let mut stretch = Stretch::new(backbone, partition, query).await?;
         let mut found = 0;
         while found <= query.limit {
-            let entries = backbone
-                .triggers
-                .read_newest(partition, after, before, PAGE)
-                .await?;
-            let Some(last) = entries.last().map(Entry::sequence) else {
+            let entries = stretch.read(backbone).await?;
+            if entries.is_empty() {
                 break;
-            };
-            before = last;
+            }
             let fitting: Vec<_> = entries
                 .into_iter()
                 .filter_map(|entry| match entry {
@@ -109,8 +153,56 @@ pub(crate) async fn maybe_waiting(
             }
         }
     }
-    waiting.sort_by_key(|item| std::cmp::Reverse(item.trigger.sequence));
+    sort(&mut waiting, query.order);
     Ok(waiting)
+}
+
+/// What is still to be read of a partition, from one of its ends.
+struct Stretch {
+    partition: Partition,
+    after: Sequence,
+    before: Sequence,
+    order: Order,
+}
+
+impl Stretch {
+    async fn new(
+        backbone: &Backbone,
+        partition: Partition,
+        query: &HistoryQuery,
+    ) -> Result<Self, Unavailable> {
+        let settled = backbone.cursors.load(partition).await?.all_settled();
+        let (after, before) = match (query.beyond, query.order) {
+            (Some(beyond), Order::NewestFirst) => (settled, beyond),
+            (Some(beyond), Order::OldestFirst) => (settled.max(beyond), Sequence(u64::MAX)),
+            (None, _) => (settled, Sequence(u64::MAX)),
+        };
+        Ok(Self {
+            partition,
+            after,
+            before,
+            order: query.order,
+        })
+    }
+
+    /// The next entries in order; none at the end.
+    async fn read(&mut self, backbone: &Backbone) -> Result<Vec<Entry>, Unavailable> {
+        let log = &backbone.triggers;
+        let entries = match self.order {
+            Order::OldestFirst => log.read(self.partition, self.after, PAGE).await?,
+            Order::NewestFirst => {
+                let read = log.read_newest(self.partition, self.after, self.before, PAGE);
+                read.await?
+            }
+        };
+        if let Some(last) = entries.last().map(Entry::sequence) {
+            match self.order {
+                Order::OldestFirst => self.after = last,
+                Order::NewestFirst => self.before = last,
+            }
+        }
+        Ok(entries)
+    }
 }
 
 /// Tells which of some triggers are settled, sorted.
@@ -120,16 +212,24 @@ pub(crate) type SettledFuture = futures::future::BoxFuture<'static, Vec<Sequence
 pub(crate) fn merge(
     waiting: Vec<HistoryItem>,
     settled: Vec<HistoryItem>,
+    order: Order,
     limit: usize,
 ) -> HistoryPage {
     let mut triggers = settled;
     triggers.extend(waiting);
     // The sort is stable: of two items for one trigger, the settled one comes first and is kept.
-    triggers.sort_by_key(|item| std::cmp::Reverse(item.trigger.sequence));
+    sort(&mut triggers, order);
     triggers.dedup_by_key(|item| item.trigger.sequence);
     let has_more = triggers.len() > limit;
     triggers.truncate(limit);
     HistoryPage { triggers, has_more }
+}
+
+fn sort(triggers: &mut [HistoryItem], order: Order) {
+    match order {
+        Order::OldestFirst => triggers.sort_by_key(|item| item.trigger.sequence),
+        Order::NewestFirst => triggers.sort_by_key(|item| Reverse(item.trigger.sequence)),
+    }
 }
 
 /// A trigger that waits, as history tells it.
@@ -152,6 +252,18 @@ fn matches(query: &HistoryQuery, item: &HistoryItem) -> bool {
             .group
             .as_ref()
             .is_none_or(|group| item.group == *group)
+        && query
+            .key
+            .as_ref()
+            .is_none_or(|key| trigger.idempotency_key.as_ref() == Some(key))
+        && query
+            .replay_of
+            .is_none_or(|origin| trigger.replay_of == Some(origin))
+        && query.code.is_none_or(|code| {
+            item.outcome
+                .as_ref()
+                .is_some_and(|outcome| outcome.verdict.code == code)
+        })
         && query.since.is_none_or(|since| trigger.accepted_at >= since)
         && query.until.is_none_or(|until| trigger.accepted_at < until)
         && match query.status {
@@ -162,4 +274,139 @@ fn matches(query: &HistoryQuery, item: &HistoryItem) -> bool {
                 .as_ref()
                 .is_some_and(|outcome: &Outcome| outcome.verdict.code.status() == status),
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome_log::store::tests::{entries, settled as entry};
+    use proptest::prelude::*;
+    use stormhook_shared::domain::group::GroupKey;
+    use stormhook_shared::domain::ids::{ReceiverId, Revision, TriggerId};
+    use stormhook_shared::domain::outcome::{Code, Status};
+
+    const TRIGGERS: u64 = 1_500;
+
+    /// The log of the other tests, with codes, keys and origins that fall differently.
+    fn log() -> Vec<LogEntry> {
+        let mut log = entries(1);
+        for number in 1..=TRIGGERS {
+            let mut entry = entry(number);
+            if let LogEntry::Settled { outcome, .. } = &mut entry {
+                outcome.verdict.code = match number {
+                    700..900 => Code::CoolingDown,
+                    _ if number % 7 == 0 => Code::AboveMax,
+                    _ => Code::Scaled,
+                };
+                let key = number
+                    .is_multiple_of(5)
+                    .then(|| format!("key-{}", number % 50));
+                outcome.trigger.idempotency_key = key;
+                outcome.trigger.replay_of = number.is_multiple_of(11).then(|| origin(number % 3));
+            }
+            log.push(entry);
+        }
+        log
+    }
+
+    fn origin(number: u64) -> TriggerId {
+        TriggerId::derived(ReceiverId::from_bytes([9; 12]), &number.to_string())
+    }
+
+    fn query() -> impl Strategy<Value = HistoryQuery> {
+        let receiver = prop::option::weighted(0.3, 0_u8..4);
+        let group = prop::option::weighted(0.3, 0_u8..4);
+        let status = prop::option::weighted(0.3, prop::sample::select(Status::ALL.to_vec()));
+        let codes = vec![
+            Code::Scaled,
+            Code::AboveMax,
+            Code::CoolingDown,
+            Code::Upgraded,
+        ];
+        let code = prop::option::weighted(0.3, prop::sample::select(codes));
+        let key = prop::option::weighted(0.3, 0_u64..10);
+        let origin_of = prop::option::weighted(0.3, 0_u64..4);
+        let times = (
+            prop::option::weighted(0.2, 0_i64..1_500),
+            prop::option::weighted(0.2, 0_i64..1_500),
+        );
+        let rest = (any::<bool>(), 1_usize..400);
+        (
+            (receiver, group, status, code),
+            (key, origin_of),
+            times,
+            rest,
+        )
+            .prop_map(
+                |(
+                    (receiver, group, status, code),
+                    (key, origin_of),
+                    (since, until),
+                    (is_oldest, limit),
+                )| {
+                    HistoryQuery {
+                        project: "1a5".parse().unwrap(),
+                        receiver: receiver.map(|byte| ReceiverId::from_bytes([byte; 12])),
+                        group: group
+                            .map(|number| GroupKey::named(&format!("service/1a5/1s{number}"))),
+                        status: status.map(StatusFilter::Settled),
+                        since: since.map(Timestamp::from_millis),
+                        until: until.map(Timestamp::from_millis),
+                        code,
+                        key: key.map(|number| format!("key-{}", number * 5)),
+                        replay_of: origin_of.map(origin),
+                        order: if is_oldest {
+                            Order::OldestFirst
+                        } else {
+                            Order::NewestFirst
+                        },
+                        beyond: None,
+                        limit,
+                    }
+                },
+            )
+    }
+
+    /// What is to be found, by looking at everything.
+    fn expected(log: &[LogEntry], query: &HistoryQuery) -> Vec<HistoryItem> {
+        let mut items: Vec<_> = log
+            .iter()
+            .filter_map(|entry| match entry {
+                LogEntry::Settled { group, outcome, .. } => Some(HistoryItem {
+                    group: group.clone(),
+                    trigger: outcome.trigger.clone(),
+                    outcome: Some(outcome.clone()),
+                }),
+                _ => None,
+            })
+            .filter(|item| matches(query, item))
+            .collect();
+        sort(&mut items, query.order);
+        items
+    }
+
+    #[test]
+    fn all_filters_together_find_page_by_page_what_looking_at_everything_finds() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("log")).unwrap();
+        let log = log();
+        for (revision, some) in (1..).zip(log.chunks(37)) {
+            store.append(Revision(revision), some).unwrap();
+        }
+        store.verify().unwrap();
+        proptest!(ProptestConfig::with_cases(300), |(query in query())| {
+            let mut found = Vec::new();
+            let mut page = HistoryQuery { ..query.clone() };
+            loop {
+                let items = settled(&store, &page).unwrap();
+                let page_of = merge(Vec::new(), items, page.order, page.limit);
+                page.beyond = page_of.triggers.last().map(|item| item.trigger.sequence);
+                found.extend(page_of.triggers);
+                if !page_of.has_more {
+                    break;
+                }
+            }
+            prop_assert_eq!(found, expected(&log, &query));
+        });
+    }
 }

@@ -3,7 +3,7 @@
 
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{ProjectId, ReceiverId, Revision, Sequence, TriggerId};
-use stormhook_shared::domain::outcome::Status;
+use stormhook_shared::domain::outcome::{Code, Status};
 use stormhook_shared::domain::time::Timestamp;
 
 /// What the log knows of itself.
@@ -16,6 +16,8 @@ pub(super) const TRIGGER: u8 = b'i';
 pub(super) const ACCEPTED: u8 = b'a';
 /// The first byte of plans.
 pub(super) const PLAN: u8 = b'l';
+/// The first byte of counts.
+pub(super) const COUNT: u8 = b'h';
 
 /// The first byte of calls.
 pub(super) const CALLS: u8 = b'c';
@@ -34,8 +36,12 @@ pub(super) fn bucket(sequence: Sequence) -> Bucket {
 }
 
 impl Index {
-    /// The first byte of each index.
-    pub(super) const TAGS: [u8; 5] = *b"gprst";
+    /// The first byte of each index that lists every trigger.
+    pub(super) const COMPLETE: [u8; 6] = *b"dgprst";
+    /// The first byte of the index of triggers with an idempotency key.
+    pub(super) const KEY: u8 = b'k';
+    /// The first byte of the index of triggers that repeat another one.
+    pub(super) const REPLAY: u8 = b'o';
 
     /// All triggers.
     pub(super) fn sequence() -> Self {
@@ -66,6 +72,22 @@ impl Index {
             Status::Failed => b'f',
         };
         Self(join(b't', &[&short_hash(project), &[status]]))
+    }
+
+    /// By code within a project.
+    pub(super) fn code(project: Option<&ProjectId>, code: Code) -> Self {
+        let code = hash(&code.to_string());
+        Self(join(b'd', &[&short_hash(project), &code]))
+    }
+
+    /// By idempotency key within a project.
+    pub(super) fn key_of_caller(project: Option<&ProjectId>, key: &str) -> Self {
+        Self(join(Self::KEY, &[&short_hash(project), &hash(key)]))
+    }
+
+    /// By the trigger that they repeat.
+    pub(super) fn replay_of(origin: TriggerId) -> Self {
+        Self(join(Self::REPLAY, &[origin.as_bytes()]))
     }
 
     /// The key of what `bucket` has in the block that begins with entry `first`.
@@ -124,6 +146,11 @@ pub(super) fn accepted(at: Timestamp, sequence: Sequence) -> Vec<u8> {
     )
 }
 
+/// The key of a project's counts in one hour since 1970.
+pub(super) fn count(project: Option<&ProjectId>, hour: u64) -> Vec<u8> {
+    join(COUNT, &[&short_hash(project), &hour.to_be_bytes()])
+}
+
 fn join(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = vec![tag];
     for part in parts {
@@ -133,8 +160,10 @@ fn join(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 fn short_hash(project: Option<&ProjectId>) -> [u8; 8] {
-    GroupKey::named(project.map_or("", ProjectId::as_str))
-        .hash()
-        .0
-        .to_be_bytes()
+    hash(project.map_or("", ProjectId::as_str))
+}
+
+/// Two texts with the same hash share their keys, so whoever walks an index looks at the entries, too.
+fn hash(text: &str) -> [u8; 8] {
+    GroupKey::named(text).hash().0.to_be_bytes()
 }

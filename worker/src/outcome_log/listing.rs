@@ -1,11 +1,8 @@
-//! What an index lists under one key: the triggers of one bucket whose entries are in one block. And the walk
-//! through an index, the newest trigger first, whatever order they were settled in.
-
-use std::ops::RangeInclusive;
+//! What an index lists under one key: the triggers of one bucket whose entries are in one block. Pure.
 
 use stormhook_shared::domain::ids::Sequence;
 
-use super::keys::{self, Bucket, Index};
+use super::keys::{self, Bucket};
 use super::store::StoreError;
 
 /// Each trigger takes three bytes: its place in the bucket, and its entry's place in the block.
@@ -44,68 +41,4 @@ pub(super) fn read(key: &[u8], bytes: &[u8]) -> Result<(Bucket, Vec<(Sequence, u
         (Sequence(sequence), first + u64::from(offset))
     };
     Ok((bucket, items.iter().copied().map(read).collect()))
-}
-
-/// The triggers of an index within a range, with the numbers of their entries, the newest first.
-pub(super) struct NewestFirst {
-    listings: std::iter::Rev<sled::Iter>,
-    range: RangeInclusive<Sequence>,
-    /// Of the bucket that is being told, the oldest first.
-    bucket: Vec<(Sequence, u64)>,
-    /// The first listing of the next bucket.
-    next: Option<(Bucket, Vec<(Sequence, u64)>)>,
-}
-
-impl NewestFirst {
-    pub(super) fn new(db: &sled::Db, index: &Index, range: RangeInclusive<Sequence>) -> Self {
-        let first = index.key(keys::bucket(*range.start()), 0);
-        let last = index.key(keys::bucket(*range.end()), u64::MAX);
-        Self {
-            listings: db.range(first..=last).rev(),
-            range,
-            bucket: Vec::new(),
-            next: None,
-        }
-    }
-
-    /// Gathers the next bucket. `false`: there is none.
-    fn gather(&mut self) -> Result<bool, StoreError> {
-        let mut gathered = self.next.take();
-        for listing in self.listings.by_ref() {
-            let (key, bytes) = listing?;
-            let (bucket, triggers) = read(&key, &bytes)?;
-            match &mut gathered {
-                Some((this, gathered)) if *this == bucket => gathered.extend(triggers),
-                None => gathered = Some((bucket, triggers)),
-                Some(_) => {
-                    self.next = Some((bucket, triggers));
-                    break;
-                }
-            }
-        }
-        let Some((_, mut triggers)) = gathered else {
-            return Ok(false);
-        };
-        triggers.retain(|(sequence, _)| self.range.contains(sequence));
-        triggers.sort_unstable();
-        self.bucket = triggers;
-        Ok(true)
-    }
-}
-
-impl Iterator for NewestFirst {
-    type Item = Result<(Sequence, u64), StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(trigger) = self.bucket.pop() {
-                return Some(Ok(trigger));
-            }
-            match self.gather() {
-                Ok(true) => {}
-                Ok(false) => return None,
-                Err(error) => return Some(Err(error)),
-            }
-        }
-    }
 }

@@ -6,6 +6,7 @@
 
 mod block;
 mod chain;
+mod counts;
 mod history;
 mod keeper;
 mod keys;
@@ -13,7 +14,9 @@ mod listing;
 mod store;
 mod tail;
 mod verify;
+mod walk;
 
 pub(crate) use chain::LogEntry;
+pub(crate) use counts::counts;
 pub(crate) use history::{item, maybe_waiting, merge, settled};
 pub(crate) use keeper::{OutcomeLog, Unreadable};

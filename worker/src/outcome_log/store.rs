@@ -11,16 +11,19 @@ use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{ReceiverId, Revision, Sequence, TriggerId};
 use stormhook_shared::domain::outcome::Outcome;
 use stormhook_shared::domain::time::Timestamp;
+use stormhook_shared::ports::questions::Order;
 
 use super::block::{self, Block};
 use super::chain::{ChainHash, LogEntry};
+use super::counts::{Counted, Counts};
 use super::keys::{self, Index};
-use super::listing::{Listing, NewestFirst};
+use super::listing::Listing;
+use super::walk::Walk;
 
 /// How much sled keeps in memory.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// The format that this version writes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The log on disk.
 pub(crate) struct Store {
@@ -151,6 +154,10 @@ impl Store {
             };
             batch.insert(keys::block(first), block.encode());
             meta.settled += index(first, entries, &mut batch);
+            for (key, more) in Counts::of(entries).into_iter() {
+                let counted = self.counted(&key)?.plus(more);
+                batch.insert(key, counted.encode());
+            }
         }
         batch.insert(keys::META, serde_json::to_vec(&meta).map_err(damaged)?);
         self.db.apply_batch(batch)?;
@@ -179,10 +186,9 @@ impl Store {
 
     /// The entry that settles the trigger at `sequence`.
     pub(crate) fn settled(&self, sequence: Sequence) -> Result<Option<LogEntry>, StoreError> {
-        match self
-            .newest_first(&Index::sequence(), sequence..=sequence)
-            .next()
-        {
+        let all = vec![Index::sequence()];
+        let mut walk = self.walk(all, &(sequence..=sequence), Order::NewestFirst);
+        match walk.next() {
             Some(found) => self.entry(found?.1),
             None => Ok(None),
         }
@@ -196,13 +202,22 @@ impl Store {
         }
     }
 
-    /// The triggers of an index within `range`, with the numbers of their entries, the newest first.
-    pub(super) fn newest_first(
+    /// The triggers that are in each of `indexes` within `range`, with the numbers of their entries.
+    pub(super) fn walk(
         &self,
-        index: &Index,
-        range: RangeInclusive<Sequence>,
-    ) -> NewestFirst {
-        NewestFirst::new(&self.db, index, range)
+        indexes: Vec<Index>,
+        range: &RangeInclusive<Sequence>,
+        order: Order,
+    ) -> Walk {
+        Walk::new(&self.db, indexes, range, order)
+    }
+
+    /// What is counted under `key`.
+    pub(super) fn counted(&self, key: &[u8]) -> Result<Counted, StoreError> {
+        match self.db.get(key)? {
+            Some(bytes) => Counted::decode(&bytes),
+            None => Ok(Counted::default()),
+        }
     }
 
     /// The entry that tells of the plan at `revision` of the ledger.
@@ -223,6 +238,15 @@ impl Store {
             Some(LogEntry::Called { calls, .. }) => calls,
             _ => Calls::default(),
         })
+    }
+
+    /// The place of a trigger that was accepted before `at` and of which no later one is known, if there is one.
+    pub(crate) fn accepted_before(&self, at: Timestamp) -> Result<Option<Sequence>, StoreError> {
+        let beyond = keys::accepted(at, Sequence(0));
+        match self.db.range(vec![keys::ACCEPTED]..beyond).next_back() {
+            Some(item) => Ok(keys::last_number(&item?.0).map(Sequence)),
+            None => Ok(None),
+        }
     }
 
     /// The place of a trigger that was accepted at `at` or later and of which no earlier one is known, if there is
@@ -309,23 +333,29 @@ fn index(first: u64, entries: &[LogEntry], batch: &mut sled::Batch) -> u64 {
     settled
 }
 
-fn indexes(group: &GroupKey, outcome: &Outcome) -> [Index; Index::TAGS.len()] {
+fn indexes(group: &GroupKey, outcome: &Outcome) -> Vec<Index> {
     // An undecodable trigger has no receiver: it is found in a project and under a receiver that nobody has.
     let nobody = ReceiverId::from_bytes([0; ReceiverId::BYTES]);
-    let (project, receiver) = outcome
-        .trigger
+    let trigger = &outcome.trigger;
+    let (project, receiver) = trigger
         .receiver
         .as_ref()
         .map_or((None, nobody), |receiver| {
             (Some(&receiver.project), receiver.id)
         });
-    [
+    let code = outcome.verdict.code;
+    let mut indexes = vec![
         Index::sequence(),
         Index::project(project),
         Index::receiver(receiver),
         Index::group(group),
-        Index::status(project, outcome.verdict.code.status()),
-    ]
+        Index::status(project, code.status()),
+        Index::code(project, code),
+    ];
+    let key = trigger.idempotency_key.as_ref();
+    indexes.extend(key.map(|key| Index::key_of_caller(project, key)));
+    indexes.extend(trigger.replay_of.map(Index::replay_of));
+    indexes
 }
 
 pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, StoreError> {
@@ -372,7 +402,7 @@ pub(super) mod tests {
             .collect()
     }
 
-    fn settled(number: u64) -> LogEntry {
+    pub(in super::super) fn settled(number: u64) -> LogEntry {
         // Triggers are settled in another order than they came in.
         let sequence = Sequence(number ^ 1);
         let receiver = u8::try_from(number % 3).unwrap();
@@ -414,7 +444,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn triggers_are_found_in_every_index_the_newest_first() {
+    fn triggers_are_found_in_every_index_in_both_orders() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(&folder.path().join("log")).unwrap();
         let entries = entries(1_000);
@@ -422,16 +452,20 @@ pub(super) mod tests {
             store.append(Revision(revision), some).unwrap();
         }
         let one = Index::receiver(ReceiverId::from_bytes([1; 12]));
-        let found: Vec<_> = store
-            .newest_first(&one, Sequence(10)..=Sequence(900))
-            .map(|found| found.unwrap())
-            .collect();
         let mut expected: Vec<_> = (1..1_000_u64)
             .filter(|number| number % 3 == 1 && (10..=900).contains(&(number ^ 1)))
             .map(|number| (Sequence(number ^ 1), number + 1))
             .collect();
-        expected.sort_by(|one, other| other.cmp(one));
-        assert_eq!(found, expected);
+        expected.sort();
+        let range = Sequence(10)..=Sequence(900);
+        for order in [Order::OldestFirst, Order::NewestFirst] {
+            let found: Vec<_> = store
+                .walk(vec![one.clone()], &range, order)
+                .map(|found| found.unwrap())
+                .collect();
+            assert_eq!(found, expected);
+            expected.reverse();
+        }
         for (number, entry) in (1..).zip(&entries) {
             assert_eq!(store.entry(number).unwrap().as_ref(), Some(entry));
             if let LogEntry::Settled { outcome, .. } = entry {

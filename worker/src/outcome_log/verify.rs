@@ -4,6 +4,7 @@ use stormhook_shared::domain::ids::Sequence;
 
 use super::block::Block;
 use super::chain::{ChainHash, LogEntry};
+use super::counts::{Counted, Counts};
 use super::keys::{self, Index};
 use super::listing;
 use super::store::{Store, StoreError, parse, parse_number};
@@ -15,6 +16,8 @@ impl Store {
         let mut head = ChainHash::START;
         let mut number = 0;
         let (mut settled, mut planned, mut called, mut sampled) = <(Sum, Sum, Sum, Sum)>::default();
+        let (mut keyed, mut replayed) = <(Sum, Sum)>::default();
+        let mut counts = Counts::default();
         for item in self.db.scan_prefix([keys::BLOCK]) {
             let (key, value) = item?;
             let damaged =
@@ -31,6 +34,13 @@ impl Store {
                     LogEntry::Settled { outcome, .. } => {
                         let Sequence(place) = outcome.trigger.sequence;
                         settled.add(number, place);
+                        counts.add(&outcome);
+                        if outcome.trigger.idempotency_key.is_some() {
+                            keyed.add(number, place);
+                        }
+                        if outcome.trigger.replay_of.is_some() {
+                            replayed.add(number, place);
+                        }
                         if !std::mem::replace(&mut is_sampled, true) {
                             sampled.add(number, place);
                         }
@@ -65,15 +75,33 @@ impl Store {
                 Ok(())
             })?;
         }
-        for tag in Index::TAGS {
-            self.verify_index(tag, settled, |key, value, found| {
+        let listed = Index::COMPLETE.map(|tag| (tag, settled));
+        let sparse = [(Index::KEY, keyed), (Index::REPLAY, replayed)];
+        for (tag, expected) in listed.into_iter().chain(sparse) {
+            self.verify_index(tag, expected, |key, value, found| {
                 for (Sequence(place), number) in listing::read(key, value)?.1 {
                     found.add(number, place);
                 }
                 Ok(())
             })?;
         }
-        Ok(())
+        self.verify_counts(counts)
+    }
+
+    fn verify_counts(&self, counts: Counts) -> Result<(), StoreError> {
+        let stored = self.db.scan_prefix([keys::COUNT]);
+        let mut expected = counts.into_iter();
+        for item in stored {
+            let (key, value) = item?;
+            let found = Counted::decode(&value)?;
+            if expected.next() != Some((key.to_vec(), found)) {
+                return Err(StoreError::Damaged("the counts do not fit".to_owned()));
+            }
+        }
+        match expected.next() {
+            None => Ok(()),
+            Some(_) => Err(StoreError::Damaged("a count is missing".to_owned())),
+        }
     }
 
     fn verify_index(

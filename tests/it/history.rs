@@ -1,0 +1,144 @@
+//! "Who called that, and what came of it?": history by every filter, in both orders, page by page.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use stormhook_tests::up::{Hook, Up, run};
+
+/// Fires `hook` with an idempotency key and returns the trigger's id.
+async fn fire(up: &Up, hook: &Hook, key: &str) -> String {
+    let headers = [("prefer", "wait=60"), ("idempotency-key", key)];
+    let (status, trigger) = up.post(hook, "", &headers).await;
+    assert_eq!(status, StatusCode::OK, "{trigger}");
+    trigger["id"].as_str().unwrap().to_owned()
+}
+
+fn ids(triggers: &[Value]) -> Vec<String> {
+    let id = |trigger: &Value| trigger["id"].as_str().unwrap().to_owned();
+    triggers.iter().map(id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn triggers_are_found_by_every_filter_in_both_orders() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let hook = up.scaling("up", "1s5", "up", (1, 4), json!({})).await;
+    let other = up.scaling("other", "1s6", "up", (1, 9), json!({})).await;
+    let mut fired = Vec::new();
+    for number in 0..6 {
+        fired.push(fire(&up, &hook, &format!("call-{number}")).await);
+    }
+    fire(&up, &other, "call-1").await;
+    let again = format!("triggers/{}?action=redeliver", fired[1]);
+    let (status, _) = up.api(Method::POST, &again, None).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    up.settled().await;
+
+    assert_eq!(ids(&up.history("&order=asc").await)[..6], fired);
+    let rejected = up.history("&code=aboveMax").await;
+    assert_eq!(rejected.len(), 4, "three too many, and one again");
+    assert_eq!(up.history("&idempotencyKey=call-1").await.len(), 2);
+    let one = format!(
+        "&idempotencyKey=call-1&receiverId={}&status=succeeded",
+        hook.receiver
+    );
+    assert_eq!(ids(&up.history(&one).await), fired[1..2]);
+    let replays = up.history(&format!("&replayOf={}", fired[1])).await;
+    assert_eq!(replays.len(), 1);
+    assert_eq!(replays[0]["replayOf"], fired[1]);
+    let none = format!("&replayOf={}&status=succeeded", fired[1]);
+    assert!(up.history(&none).await.is_empty());
+
+    // Page by page, and a marker is good for its own query only.
+    let (_, page) = up
+        .api(Method::GET, "triggers?limit=2&order=asc&code=scaled", None)
+        .await;
+    assert_eq!(ids(page["data"].as_array().unwrap()), fired[..2]);
+    let next = page["pagination"]["next"].as_str().unwrap();
+    let marker = next.rsplit("marker=").next().unwrap();
+    let same = format!("triggers?limit=1&order=asc&code=scaled&marker={marker}");
+    let (_, page) = up.api(Method::GET, &same, None).await;
+    assert_eq!(ids(page["data"].as_array().unwrap()), fired[2..3]);
+    for other in [
+        "order=desc&code=scaled",
+        "order=asc",
+        "order=asc&code=aboveMax",
+    ] {
+        let path = format!("triggers?{other}&marker={marker}");
+        let (status, error) = up.api(Method::GET, &path, None).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(
+            error["message"].as_str().unwrap().contains("another query"),
+            "{error}"
+        );
+    }
+
+    // 1s5 began at 1, so that three of its six fitted; 1s6 began at 2.
+    let (_, counts) = up.api(Method::GET, "counts", None).await;
+    let hours = counts["data"].as_array().unwrap();
+    assert!((24..=25).contains(&hours.len()), "{counts}");
+    let total = |status: &str| -> u64 {
+        hours
+            .iter()
+            .map(|hour| hour[status].as_u64().unwrap())
+            .sum()
+    };
+    let totals = ["succeeded", "rejected", "skipped", "failed"].map(total);
+    assert_eq!(totals, [4, 4, 0, 0], "{counts}");
+
+    let (code, lines, error) = run(
+        folder.path(),
+        &[
+            "history",
+            "--code",
+            "aboveMax",
+            "--key",
+            "call-5",
+            "--oldest-first",
+            "--format",
+            "json",
+        ],
+    )
+    .await;
+    assert_eq!(code, 0, "{error}");
+    let found: Value = serde_json::from_str(&lines).unwrap();
+    assert_eq!(found["id"], fired[5]);
+    up.stop().await;
+}
+
+#[tokio::test]
+async fn questions_of_history_that_make_no_sense_are_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    for (path, field) in [
+        ("triggers?code=done", "code"),
+        ("triggers?order=up", "order"),
+        ("triggers?replayOf=1", "replayOf"),
+        ("triggers?marker=m1-000000000000", "marker"),
+        ("counts?since=2h", "since"),
+        ("counts?since=2020-01-01T00:00:00Z", "since"),
+        (
+            "counts?since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z",
+            "until",
+        ),
+    ] {
+        let (status, error) = up.api(Method::GET, path, None).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}: {error}");
+        assert_eq!(error["fieldName"].as_str(), Some(field), "{path}");
+    }
+    for (arguments, why) in [
+        (vec!["--since", "yesterday"], "2h ago"),
+        (vec!["--since", "2026-11-23"], "no zone"),
+        (
+            vec!["--since", "1h ago", "--until", "2h ago"],
+            "before since",
+        ),
+        (vec!["--receiver", "nobody"], "no receiver \"nobody\""),
+        (vec!["--code", "done"], "verdicts"),
+    ] {
+        let arguments = [vec!["history"], arguments].concat();
+        let (code, _, error) = run(folder.path(), &arguments).await;
+        assert_eq!(code, 1);
+        assert!(error.contains(why) && error.lines().count() == 1, "{error}");
+    }
+    up.stop().await;
+}
