@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stormhook_shared::domain::ids::ProjectId;
-use stormhook_shared::telemetry;
+use stormhook_shared::program::log_options::LogOptions;
 use url::Url;
 
 /// Turns a POST to a secret URL into exactly one safe action on a container platform.
@@ -109,40 +109,6 @@ pub struct SandboxOptions {
     pub api_secret_key: Option<String>,
     #[command(flatten)]
     pub log: LogOptions,
-}
-
-/// What a long-running command writes to standard error.
-#[derive(Args)]
-pub struct LogOptions {
-    /// What to log: error, warn, info, debug, trace, or directives like info,stormhook_worker=debug
-    #[arg(
-        long,
-        env = "STORMHOOK_LOG_FILTER",
-        value_name = "FILTER",
-        default_value = "warn"
-    )]
-    pub log_filter: String,
-    /// How log lines look
-    #[arg(long, env = "STORMHOOK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, ValueEnum)]
-pub enum LogFormat {
-    /// For people
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
-impl From<LogFormat> for telemetry::LogFormat {
-    fn from(format: LogFormat) -> Self {
-        match format {
-            LogFormat::Text => Self::Text,
-            LogFormat::Json => Self::Json,
-        }
-    }
 }
 
 /// Which Stormhook to speak to, and as whom. What is left out is read from what `stormhook up` wrote into its

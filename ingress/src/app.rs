@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use prometheus_client::registry::Registry;
 use stormhook_shared::configuration::ApiKey;
 use stormhook_shared::directory::Directory;
 use stormhook_shared::hook_key::HookKeys;
 use stormhook_shared::ports::Backbone;
 use stormhook_shared::ports::questions::{Answer, Question};
-use stormhook_shared::telemetry::Readiness;
 
-use crate::IngressOptions;
 use crate::error::ApiError;
 use crate::metrics::IngressMetrics;
 
@@ -21,33 +18,12 @@ pub(crate) struct App {
     pub(crate) directory: Arc<Directory>,
     pub(crate) hook_keys: HookKeys,
     pub(crate) api_keys: Vec<ApiKey>,
-    pub(crate) readiness: Arc<Readiness>,
     pub(crate) metrics: IngressMetrics,
-    pub(crate) registry: Arc<Registry>,
-    public_url: Option<String>,
+    /// What links begin with; where absent, the address that a request came to.
+    pub(crate) public_url: Option<String>,
 }
 
 impl App {
-    pub(crate) fn new(
-        options: IngressOptions,
-        metrics: IngressMetrics,
-        registry: Arc<Registry>,
-    ) -> Self {
-        let public_url = options
-            .public_url
-            .map(|url| url.as_str().trim_end_matches('/').to_owned());
-        Self {
-            backbone: options.backbone,
-            directory: options.directory,
-            hook_keys: options.hook_keys,
-            api_keys: options.api_keys,
-            readiness: options.readiness,
-            metrics,
-            registry,
-            public_url,
-        }
-    }
-
     /// What links in the answer to `request` begin with.
     pub(crate) fn base(&self, request: &HttpRequest) -> String {
         match &self.public_url {

@@ -14,7 +14,6 @@ mod kept_headers;
 mod marker;
 mod metrics;
 mod prefer;
-mod probes;
 mod receivers;
 mod redaction;
 mod routes;
@@ -24,19 +23,18 @@ mod targets;
 mod trigger_json;
 mod triggers;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App as ActixApp, HttpServer, web};
-use prometheus_client::registry::Registry;
 use stormhook_shared::configuration::ApiKey;
 use stormhook_shared::directory::Directory;
 use stormhook_shared::hook_key::HookKeys;
 use stormhook_shared::ports::Backbone;
-use stormhook_shared::telemetry::Readiness;
+use stormhook_shared::program::probes::Probes;
 use tokio::task::JoinHandle;
 use url::Url;
 
@@ -50,8 +48,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// What an ingress needs.
 pub struct IngressOptions {
-    /// Where it listens.
-    pub listen: SocketAddr,
+    /// Where callers come in.
+    pub listener: TcpListener,
     /// What trigger URLs begin with; where absent, the address that a request came to.
     pub public_url: Option<Url>,
     /// Makes and checks the keys in trigger URLs.
@@ -64,23 +62,10 @@ pub struct IngressOptions {
     pub backbone: Backbone,
     /// The receivers, as a copy that follows the registry.
     pub directory: Arc<Directory>,
-    /// What `/readyz` tells.
-    pub readiness: Arc<Readiness>,
-}
-
-/// Why an ingress cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Its address cannot be had.
-    #[error(
-        "cannot listen on {address}: {source}; stop what listens there, or choose another address with --listen"
-    )]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// What it tells of itself.
+    pub probes: Probes,
+    /// What it measures.
+    pub metrics: IngressMetrics,
 }
 
 /// A running ingress.
@@ -90,33 +75,40 @@ pub struct Ingress {
     task: JoinHandle<std::io::Result<()>>,
 }
 
-/// Starts to listen. `registry`: what `/metrics` tells.
-pub fn start(
-    options: IngressOptions,
-    metrics: IngressMetrics,
-    registry: Arc<Registry>,
-) -> Result<Ingress, StartError> {
-    let (listen, threads) = (options.listen, options.threads);
-    let unusable = |source| StartError::Listen {
-        address: listen,
-        source,
-    };
-    let app = web::Data::new(App::new(options, metrics, registry));
+/// Starts to answer callers.
+pub fn start(options: IngressOptions) -> std::io::Result<Ingress> {
+    let IngressOptions {
+        listener,
+        probes,
+        threads,
+        ..
+    } = options;
+    let address = listener.local_addr()?;
+    let app = web::Data::new(App {
+        backbone: options.backbone,
+        directory: options.directory,
+        hook_keys: options.hook_keys,
+        api_keys: options.api_keys,
+        metrics: options.metrics,
+        public_url: options
+            .public_url
+            .map(|url| url.as_str().trim_end_matches('/').to_owned()),
+    });
     let server = HttpServer::new(move || {
+        let probes = probes.clone();
         ActixApp::new()
             .app_data(app.clone())
             .wrap(from_fn(schemas::name_in_header))
             .wrap(NormalizePath::trim())
+            .configure(|routes| probes.configure(routes))
             .configure(routes::configure)
     })
     .workers(threads)
     .client_request_timeout(HEAD_TIMEOUT)
     .keep_alive(KEEP_ALIVE)
     .disable_signals()
-    .bind(listen)
-    .map_err(unusable)?;
-    let address = server.addrs().first().copied().unwrap_or(listen);
-    let server = server.run();
+    .listen(listener)?
+    .run();
     Ok(Ingress {
         address,
         server: server.handle(),

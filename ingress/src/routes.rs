@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::access::{Need, authorize};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::{counts, endpoint, probes, receivers, schemas, targets, triggers};
+use crate::{counts, endpoint, receivers, schemas, targets, triggers};
 
 /// Sets up all routes.
 pub(crate) fn configure(routes: &mut web::ServiceConfig) {
@@ -35,9 +35,6 @@ pub(crate) fn configure(routes: &mut web::ServiceConfig) {
         .service(resource("/v1-webhooks/schemas", "GET").route(web::get().to(schemas::list)))
         .service(resource("/v1-webhooks/schemas/{id}", "GET").route(web::get().to(schemas::show)))
         .service(resource("/v1-webhooks/targets", "GET").route(web::get().to(targets::list)))
-        .service(resource("/healthz", "GET").route(web::get().to(probes::health)))
-        .service(resource("/readyz", "GET").route(web::get().to(probes::ready)))
-        .service(resource("/metrics", "GET").route(web::get().to(probes::metrics)))
         .default_service(web::to(nothing_here));
 }
 

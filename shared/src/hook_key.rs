@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,26 +20,51 @@ const LABEL: &[u8] = b"stormhook hook key 1\0";
 #[derive(Clone)]
 pub struct DeploymentSecret(Vec<u8>);
 
-/// A secret that is too short to be one.
+/// Why there is no secret in a file.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "a deployment's secret needs {} random bytes or more, but this one has {found}; make one with: head -c 32 /dev/urandom",
-    DeploymentSecret::LEAST_BYTES
-)]
-pub struct SecretTooShort {
-    found: usize,
+pub enum SecretError {
+    /// The file cannot be read.
+    #[error("read the deployment's secret from {path}: {source}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is too short to be one.
+    #[error(
+        "a deployment's secret needs {} random bytes or more, but the one in {path} has {found}; make one with: \
+         head -c 32 /dev/urandom",
+        DeploymentSecret::LEAST_BYTES
+    )]
+    TooShort {
+        /// Where it stands.
+        path: PathBuf,
+        /// Its length in bytes.
+        found: usize,
+    },
 }
 
 impl DeploymentSecret {
     /// The least length in bytes.
     pub const LEAST_BYTES: usize = 32;
 
-    /// The secret that these bytes are.
-    pub fn new(bytes: Vec<u8>) -> Result<Self, SecretTooShort> {
-        if bytes.len() < Self::LEAST_BYTES {
-            return Err(SecretTooShort { found: bytes.len() });
-        }
-        Ok(Self(bytes))
+    /// The secret that the file at `path` holds.
+    pub fn read(path: &Path) -> Result<Self, SecretError> {
+        let bytes = std::fs::read(path).map_err(|source| SecretError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let found = bytes.len();
+        Self::new(bytes).ok_or_else(|| SecretError::TooShort {
+            path: path.to_owned(),
+            found,
+        })
+    }
+
+    /// The secret that these bytes are; `None` if they are too few.
+    pub fn new(bytes: Vec<u8>) -> Option<Self> {
+        (bytes.len() >= Self::LEAST_BYTES).then_some(Self(bytes))
     }
 }
 
@@ -131,7 +157,12 @@ mod tests {
 
     #[test]
     fn a_short_secret_is_refused() {
-        let error = DeploymentSecret::new(vec![1; 31]).unwrap_err().to_string();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, [1; 31]).unwrap();
+        let error = DeploymentSecret::read(&path).unwrap_err().to_string();
         assert!(error.contains("31"), "{error}");
+        std::fs::write(&path, [1; 32]).unwrap();
+        DeploymentSecret::read(&path).unwrap();
     }
 }

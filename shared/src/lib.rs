@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod hook_key;
 pub mod nats;
 pub mod ports;
+pub mod program;
 pub mod receiver_json;
 pub mod registry_notice;
 pub mod telemetry;

@@ -10,11 +10,11 @@ use tracing_subscriber::filter::ParseError;
 use crate::domain::ids::ProjectId;
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// For people
     Text,
-    /// One JSON object a line.
+    /// One JSON object a line
     Json,
 }
 

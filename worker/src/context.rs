@@ -10,6 +10,7 @@ use stormhook_shared::ports::Backbone;
 use stormhook_shared::ports::platform::Platform;
 
 use crate::group::{Budget, Progress};
+use crate::metrics::WorkerMetrics;
 use crate::outcome_log::OutcomeLog;
 
 /// What all of a worker's parts share.
@@ -26,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) progress: Progress,
     /// How much may wait in memory.
     pub(crate) budget: Arc<Budget>,
+    /// What is measured.
+    pub(crate) metrics: WorkerMetrics,
 }
 
 impl Context {

@@ -65,6 +65,7 @@ impl Fleet {
             }
             match self.look_around().await {
                 Ok(()) if ttl.is_none() => {
+                    self.tell();
                     self.stop.cancelled().await;
                     break;
                 }
@@ -74,6 +75,7 @@ impl Fleet {
                 }
             }
             self.drop_lost().await;
+            self.tell();
         }
         self.give_everything_back().await;
     }
@@ -194,6 +196,12 @@ impl Fleet {
         if let Err(error) = leases.withdraw().await {
             tracing::warn!(%error, "the other workers were not told of the stop; they will see it");
         }
+    }
+
+    /// Tells how many partitions this worker has.
+    fn tell(&self) {
+        let owned = i64::try_from(self.owned.len()).unwrap_or(i64::MAX);
+        self.context.metrics.partitions.set(owned);
     }
 
     fn leases(&self) -> Arc<dyn leases::Leases> {

@@ -11,6 +11,7 @@ mod context;
 mod fleet;
 mod group;
 mod lookup;
+mod metrics;
 mod outcome_log;
 mod partition;
 pub mod platforms;
@@ -34,6 +35,7 @@ use answers::Answers;
 use context::Context;
 use fleet::Fleet;
 use group::{Budget, Progress};
+pub use metrics::WorkerMetrics;
 use outcome_log::OutcomeLog;
 
 /// How many bytes of triggers wait in memory before more are left in the log.
@@ -51,6 +53,8 @@ pub struct WorkerOptions {
     pub outcome_log: PathBuf,
     /// Where the worker tells whether it is ready.
     pub readiness: Arc<Readiness>,
+    /// What it measures.
+    pub metrics: WorkerMetrics,
 }
 
 /// A running worker.
@@ -74,6 +78,7 @@ impl Worker {
             log: Arc::clone(&log),
             progress: Progress::default(),
             budget: Arc::new(Budget::new(WAITING_BYTES)),
+            metrics: options.metrics,
         });
         let stop_working = CancellationToken::new();
         let stop_recording = CancellationToken::new();

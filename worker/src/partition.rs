@@ -199,7 +199,10 @@ impl PartitionWorker {
                 Err(error) => Err(error),
             };
             match appended {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    self.context.metrics.undecodable.inc();
+                    return Ok(());
+                }
                 Err(LedgerError::Conflict { .. }) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot record an undecodable trigger, trying again");

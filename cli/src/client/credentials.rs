@@ -10,7 +10,7 @@ use stormhook_shared::domain::ids::ProjectId;
 use url::Url;
 
 use crate::arguments::ServerOptions;
-use crate::up::data_folder::{self, DataFolder};
+use stormhook_shared::program::data_folder::{self, DataFolder};
 
 const DEFAULT_SERVER: &str = "http://127.0.0.1:8085";
 const DEFAULT_PROJECT: &str = "1a5";

@@ -1,15 +1,15 @@
 //! `stormhook sandbox`.
 
 use anyhow::Result;
-use stormhook_shared::telemetry::start_logging;
+use stormhook_shared::program::data_folder;
+use stormhook_shared::program::stop::stop_signal;
 
 use super::table::print;
 use crate::arguments::SandboxOptions;
-use crate::up::{data_folder, stop_signal};
 
 /// Runs the practice platform until it is told to stop.
 pub async fn run(options: SandboxOptions) -> Result<()> {
-    start_logging(&options.log.log_filter, options.log.log_format.into())?;
+    options.log.start()?;
     let data_dir = match options.data_dir {
         Some(folder) => folder,
         None => data_folder::default_path("stormhook-sandbox")?,
@@ -22,7 +22,7 @@ pub async fn run(options: SandboxOptions) -> Result<()> {
     })
     .await?;
     print(&format!("practice platform at {}", sandbox.url()))?;
-    stop_signal().await?;
+    stop_signal()?.cancelled().await;
     sandbox.stop().await;
     Ok(())
 }

@@ -1,18 +1,16 @@
 //! The backbone that `up` runs on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
 use stormhook_shared::embedded::{Embedded, EmbeddedOptions};
 use stormhook_shared::nats::Nats;
 use stormhook_shared::ports::Backbone;
+use stormhook_shared::program::reach::reach;
 use stormhook_shared::telemetry::Readiness;
+use tokio_util::sync::CancellationToken;
 
 use super::settings::Settings;
-
-/// How long to wait before NATS is tried again.
-const PAUSE: Duration = Duration::from_secs(2);
 
 /// The backbone that `up` runs on.
 pub enum Carrier {
@@ -21,23 +19,20 @@ pub enum Carrier {
 }
 
 impl Carrier {
-    /// Opens the database in the data folder, or connects to NATS, for which this waits until it is there.
-    pub async fn open(settings: &Settings, readiness: &Arc<Readiness>) -> Result<Self> {
+    /// Opens the database in the data folder, or connects to NATS, for which this waits until it is there; `None`: it
+    /// was told to `stop` meanwhile.
+    pub async fn open(
+        settings: &Settings,
+        readiness: &Arc<Readiness>,
+        stop: &CancellationToken,
+    ) -> Result<Option<Self>> {
         let Some(options) = &settings.nats else {
             let path = settings.folder.backbone();
             let embedded = Embedded::open(&path, EmbeddedOptions::default())?;
-            return Ok(Self::Embedded(embedded));
+            return Ok(Some(Self::Embedded(embedded)));
         };
-        loop {
-            match Nats::connect(options, readiness).await {
-                Ok(nats) => return Ok(Self::Nats(Box::new(nats))),
-                Err(error) if error.is_transient() => {
-                    tracing::warn!(%error, "trying again");
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let nats = reach(options, readiness, stop).await?;
+        Ok(nats.map(|nats| Self::Nats(Box::new(nats))))
     }
 
     /// All ports over it.

@@ -2,7 +2,6 @@
 //! no real one is configured.
 
 mod carrier;
-pub mod data_folder;
 mod demo;
 mod settings;
 
@@ -15,9 +14,11 @@ use stormhook_ingress::{Ingress, IngressMetrics, IngressOptions};
 use stormhook_sandbox::{Sandbox, SandboxOptions};
 use stormhook_shared::directory::Directory;
 use stormhook_shared::hook_key::HookKeys;
-use stormhook_shared::telemetry::{Readiness, start_logging};
-use stormhook_worker::{Worker, WorkerOptions};
-use tokio::signal::unix::{SignalKind, signal};
+use stormhook_shared::program::listener::listen;
+use stormhook_shared::program::probes::{ProbeServer, Probes};
+use stormhook_shared::program::stop::stop_signal;
+use stormhook_worker::{Worker, WorkerMetrics, WorkerOptions};
+use tokio_util::sync::CancellationToken;
 
 use crate::arguments::UpOptions;
 use crate::commands::table::print;
@@ -29,23 +30,13 @@ const HTTP_THREADS: usize = 2;
 
 /// Runs everything until it is told to stop.
 pub async fn run(options: UpOptions) -> Result<()> {
-    start_logging(&options.log.log_filter, options.log.log_format.into())
-        .context("--log-filter")?;
+    options.log.start()?;
     let grace = Duration::from_secs(options.grace_seconds);
+    let stop = stop_signal()?;
     let settings = Settings::load(&options)?;
-    let running = Running::start(settings).await?;
-    stop_signal().await?;
-    running.stop(grace).await;
-    Ok(())
-}
-
-/// Returns when the process is asked to stop.
-pub async fn stop_signal() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    if let Some(running) = Running::start(settings, &stop).await? {
+        stop.cancelled().await;
+        running.stop(grace).await;
     }
     Ok(())
 }
@@ -61,15 +52,27 @@ struct Running {
 }
 
 impl Running {
-    async fn start(mut settings: Settings) -> Result<Self> {
+    /// Starts everything; `None`: it was told to `stop` before it had reached NATS.
+    async fn start(mut settings: Settings, stop: &CancellationToken) -> Result<Option<Self>> {
         let sandbox = match settings.sandbox.take() {
             Some(place) => Some(start_sandbox(&mut settings, place).await?),
             None => None,
         };
-        let readiness = Arc::new(Readiness::default());
+        let listener = listen(settings.listen)?;
         let mut registry = Registry::default();
-        let carrier = Carrier::open(&settings, &readiness).await?;
+        let ingress_metrics = IngressMetrics::register(&mut registry);
+        let worker_metrics = WorkerMetrics::register(&mut registry);
+        let probes = Probes {
+            readiness: Arc::default(),
+            registry: Arc::new(registry),
+        };
+        let until_there = ProbeServer::start(listener.try_clone()?, &probes)?;
+        let carrier = Carrier::open(&settings, &probes.readiness, stop).await?;
+        let Some(carrier) = carrier else {
+            return Ok(None);
+        };
         let backbone = carrier.backbone();
+        let readiness = Arc::clone(&probes.readiness);
         let directory = Directory::follow(Arc::clone(&backbone.registry), Arc::clone(&readiness));
         let worker = Worker::start(WorkerOptions {
             backbone: backbone.clone(),
@@ -79,30 +82,28 @@ impl Running {
                 backbone.leases.ttl(),
             )?,
             outcome_log: settings.folder.outcome_log(),
-            readiness: Arc::clone(&readiness),
+            readiness,
+            metrics: worker_metrics,
         })
         .await?;
-        let metrics = IngressMetrics::register(&mut registry);
-        let hook_keys = HookKeys::new(&settings.secret);
         let demo = if sandbox.is_some() {
             demo::receiver(&backbone, &directory, settings.is_first_start).await?
         } else {
             None
         };
-        let ingress = stormhook_ingress::start(
-            IngressOptions {
-                listen: settings.listen,
-                public_url: settings.public_url.clone(),
-                hook_keys: hook_keys.clone(),
-                api_keys: settings.api_keys.clone(),
-                threads: HTTP_THREADS,
-                backbone,
-                directory: Arc::clone(&directory),
-                readiness,
-            },
-            metrics,
-            Arc::new(registry),
-        )?;
+        let hook_keys = HookKeys::new(&settings.secret);
+        let ingress = stormhook_ingress::start(IngressOptions {
+            listener,
+            public_url: settings.public_url.clone(),
+            hook_keys: hook_keys.clone(),
+            api_keys: settings.api_keys.clone(),
+            threads: HTTP_THREADS,
+            backbone,
+            directory: Arc::clone(&directory),
+            probes,
+            metrics: ingress_metrics,
+        })?;
+        until_there.stop().await;
         let address = format!("http://{}", ingress.address());
         settings.leave_credentials(&address)?;
         let demo_url = demo.map(|receiver| {
@@ -118,14 +119,14 @@ impl Running {
             )
         });
         print(&settings.welcome(&address, sandbox.as_ref().map(Sandbox::url), demo_url))?;
-        Ok(Self {
+        Ok(Some(Self {
             sandbox,
             carrier,
             directory,
             worker,
             ingress,
             _settings: settings,
-        })
+        }))
     }
 
     /// Stops in the order in which nothing new comes: callers, then actions, then what they stand on.

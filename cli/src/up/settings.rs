@@ -11,9 +11,9 @@ use stormhook_shared::configuration::{
 use stormhook_shared::domain::ids::ProjectId;
 use stormhook_shared::hook_key::DeploymentSecret;
 use stormhook_shared::nats::NatsOptions;
+use stormhook_shared::program::data_folder::{self, DataFolder};
 use url::Url;
 
-use super::data_folder::{self, DataFolder};
 use super::demo;
 use crate::arguments::UpOptions;
 use crate::client::credentials::CredentialsFile;
@@ -74,12 +74,7 @@ impl Settings {
             );
         }
         let secret = match secret_file {
-            Some(path) => {
-                let bytes =
-                    std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-                DeploymentSecret::new(bytes)
-                    .with_context(|| format!("the secret file {}", path.display()))?
-            }
+            Some(path) => DeploymentSecret::read(&path)?,
             None => folder.secret()?,
         };
         let mut api_keys = file.api_keys;
@@ -123,8 +118,8 @@ impl Settings {
             access_key: admin.access_key.clone(),
             secret_key: admin.secret_key.clone(),
         };
-        self.folder
-            .write(DataFolder::CREDENTIALS, &serde_json::to_vec_pretty(&file)?)
+        let file = serde_json::to_vec_pretty(&file)?;
+        Ok(self.folder.write(DataFolder::CREDENTIALS, &file)?)
     }
 
     /// What an operator needs to know at the start.

@@ -31,6 +31,8 @@ use crate::nats::NatsOptions;
 pub struct Configuration {
     /// Where the ingress listens.
     pub listen: Option<SocketAddr>,
+    /// Where a worker answers probes.
+    pub probe_listen: Option<SocketAddr>,
     /// Where `worker` and `up` keep their data.
     pub data_dir: Option<PathBuf>,
     /// What carries triggers, ledger and receivers.
@@ -104,15 +106,13 @@ impl std::str::FromStr for BackboneChoice {
 impl Configuration {
     /// Reads `path`. Relative paths in it are relative to its folder.
     pub fn read(path: &Path) -> Result<Self, ConfigurationError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigurationError::Unreadable {
-                path: path.to_owned(),
-                source,
-            })?;
-        let file: File = toml::from_str(&text).map_err(|error| ConfigurationError::Malformed {
-            path: path.to_owned(),
-            reason: one_line(&text, &error),
-        })?;
+        File::read(path)?.check(&Border { path })
+    }
+
+    /// Reads `path` for a process that may not have the platforms' credentials: the projects are left out.
+    pub fn read_without_projects(path: &Path) -> Result<Self, ConfigurationError> {
+        let mut file = File::read(path)?;
+        file.projects.clear();
         file.check(&Border { path })
     }
 }
@@ -121,6 +121,7 @@ impl Configuration {
 #[serde(deny_unknown_fields)]
 struct File {
     listen: Option<String>,
+    probe_listen: Option<String>,
     data_dir: Option<PathBuf>,
     backbone: Option<String>,
     nats: Option<nats::NatsFile>,
@@ -133,6 +134,18 @@ struct File {
 }
 
 impl File {
+    fn read(path: &Path) -> Result<Self, ConfigurationError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigurationError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })?;
+        toml::from_str(&text).map_err(|error| ConfigurationError::Malformed {
+            path: path.to_owned(),
+            reason: one_line(&text, &error),
+        })
+    }
+
     fn check(self, border: &Border<'_>) -> Result<Configuration, ConfigurationError> {
         let backbone = border.parse(
             "backbone",
@@ -141,6 +154,11 @@ impl File {
         )?;
         Ok(Configuration {
             listen: border.parse("listen", self.listen, "an address like 0.0.0.0:8085")?,
+            probe_listen: border.parse(
+                "probe_listen",
+                self.probe_listen,
+                "an address like 0.0.0.0:8087",
+            )?,
             data_dir: self.data_dir.map(|path| border.path(&path)),
             backbone: nats::apply(border, backbone, self.nats)?,
             secret_file: self.secret_file.map(|path| border.path(&path)),

@@ -359,12 +359,12 @@ impl Group {
         match entry {
             Entry::Planned(_) | Entry::Abandoned { .. } => {}
             Entry::Performed { performance, .. } => {
-                for outcome in self
+                for (draft, verdict) in self
                     .open_plan
                     .iter()
-                    .flat_map(|open| open.plan.outcomes(performance))
+                    .flat_map(|open| open.plan.verdicts(performance))
                 {
-                    state.settle(&outcome.trigger, &outcome.verdict, performance.at);
+                    state.settle(&draft.trigger, verdict, performance.at);
                 }
             }
             Entry::Settled { outcomes, at, .. } => {
@@ -405,19 +405,38 @@ impl Draft {
 }
 
 impl Plan {
-    /// The outcomes of all its triggers once it ended as `performance` says. Where the action failed, so did
+    /// The final verdicts on all its triggers once it ended as `performance` says. Where the action failed, so did
     /// every trigger whose verdict supposed it; the others keep theirs.
-    pub fn outcomes(&self, performance: &Performance) -> impl Iterator<Item = Outcome> {
-        self.drafts.iter().map(move |draft| {
-            let mut outcome = draft.settle(0, performance.at);
-            if draft.supposes_action {
-                outcome.attempts = performance.attempts;
-                if let Some(failure) = &performance.failure {
-                    outcome.verdict = failure.clone();
-                }
-            }
-            outcome
+    pub fn verdicts<'a>(
+        &'a self,
+        performance: &'a Performance,
+    ) -> impl Iterator<Item = (&'a Draft, &'a Verdict)> {
+        self.drafts.iter().map(|draft| {
+            let failure = performance.failure.as_ref();
+            let verdict = failure
+                .filter(|_| draft.supposes_action)
+                .unwrap_or(&draft.verdict);
+            (draft, verdict)
         })
+    }
+
+    /// The outcomes of all its triggers once it ended as `performance` says.
+    pub fn outcomes<'a>(
+        &'a self,
+        performance: &'a Performance,
+    ) -> impl Iterator<Item = Outcome> + use<'a> {
+        self.verdicts(performance)
+            .map(move |(draft, verdict)| Outcome {
+                trigger: draft.trigger.clone(),
+                receiver_revision: draft.receiver_revision,
+                verdict: verdict.clone(),
+                attempts: if draft.supposes_action {
+                    performance.attempts
+                } else {
+                    0
+                },
+                settled_at: performance.at,
+            })
     }
 
     /// The last of its triggers.

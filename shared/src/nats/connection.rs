@@ -55,11 +55,7 @@ pub(super) async fn connect(
     if let Some((certificate, key)) = &options.certificate {
         connect = connect.add_client_certificate(certificate.clone(), key.clone());
     }
-    let servers = addresses
-        .iter()
-        .map(|address| format!("{}:{}", address.host(), address.port()))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let servers = options.addresses();
     let client = connect.connect(addresses).await.map_err(|error| {
         let reason = error.to_string();
         match error.kind() {
@@ -102,6 +98,20 @@ enum User {
     None,
     Password(String, String),
     Token(String),
+}
+
+impl NatsOptions {
+    /// The servers' addresses, without passwords.
+    pub fn addresses(&self) -> String {
+        let Ok(servers) = parse(&self.servers) else {
+            return "an address that cannot be read".to_owned();
+        };
+        let addresses = servers.addresses.iter();
+        addresses
+            .map(|address| format!("{}:{}", address.host(), address.port()))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
 }
 
 /// Reads `nats://user:password@a:4222,b:4222`: scheme and user are those of the first address.

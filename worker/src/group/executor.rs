@@ -13,6 +13,7 @@ use stormhook_shared::domain::ledger::{Entry, Group, OpenPlan, Performance, Plan
 use stormhook_shared::domain::outcome::{Code, Verdict};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::leases::Lease;
+use stormhook_shared::ports::ledger::LedgerError;
 use stormhook_shared::ports::platform::{Platform, PlatformError};
 use stormhook_shared::ports::trigger_log;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::performance::{End, Interrupted, Performer, pause, pauses};
 use super::queue::{GroupQueue, Taken};
 use crate::context::Context;
+use crate::metrics::Sample;
 use crate::platforms::recording;
 
 /// How many triggers are decided at once. Their record stays below a mebibyte, the largest message that
@@ -446,6 +448,7 @@ impl Executor {
             Entry::Planned(plan) => Some(plan.clone()),
             _ => None,
         };
+        let sample = Sample::of(&entry, group.open_plan.as_ref());
         let record = Record {
             group: self.key.clone(),
             state: group.state_after(&entry),
@@ -460,6 +463,7 @@ impl Executor {
             .await
         {
             Ok(revision) => {
+                self.context.metrics.count(sample);
                 self.group = Some(Group {
                     revision,
                     state,
@@ -468,6 +472,9 @@ impl Executor {
                 Ok(revision)
             }
             Err(error) => {
+                if matches!(error, LedgerError::Conflict { .. }) {
+                    self.context.metrics.ledger_conflicts.inc();
+                }
                 tracing::warn!(group = %self.key, %error, "starting again from the ledger");
                 Err(Setback::Reload)
             }

@@ -1,0 +1,75 @@
+//! `stormhook-ingress`: takes triggers and management calls in, for deployments of several processes on NATS.
+
+mod settings;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use prometheus_client::registry::Registry;
+use stormhook_ingress::{Ingress, IngressMetrics, IngressOptions};
+use stormhook_shared::directory::Directory;
+use stormhook_shared::hook_key::HookKeys;
+use stormhook_shared::nats::Nats;
+use stormhook_shared::program::listener::listen;
+use stormhook_shared::program::probes::{ProbeServer, Probes};
+use stormhook_shared::program::reach::reach;
+use stormhook_shared::program::stop::stop_signal;
+
+use settings::{Arguments, Settings};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stormhook-ingress: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    arguments.fleet.log.start()?;
+    let grace = arguments.fleet.grace();
+    let stop = stop_signal()?;
+    let settings = Settings::load(arguments)?;
+    let listener = listen(settings.listen)?;
+    println!("stormhook-ingress at http://{}", listener.local_addr()?);
+    let mut registry = Registry::default();
+    let metrics = IngressMetrics::register(&mut registry);
+    let probes = Probes {
+        readiness: Arc::default(),
+        registry: Arc::new(registry),
+    };
+    let until_there = ProbeServer::start(listener.try_clone()?, &probes)?;
+    let Some(nats) = reach(&settings.nats, &probes.readiness, &stop).await? else {
+        return Ok(());
+    };
+    let backbone = nats.backbone();
+    let readiness = Arc::clone(&probes.readiness);
+    let directory = Directory::follow(Arc::clone(&backbone.registry), readiness);
+    let ingress = stormhook_ingress::start(IngressOptions {
+        listener,
+        public_url: settings.public_url,
+        hook_keys: HookKeys::new(&settings.secret),
+        api_keys: settings.api_keys,
+        threads: std::thread::available_parallelism().map_or(2, usize::from),
+        backbone,
+        directory: Arc::clone(&directory),
+        probes,
+        metrics,
+    })?;
+    until_there.stop().await;
+    stop.cancelled().await;
+    end(ingress, &directory, nats, grace).await;
+    Ok(())
+}
+
+/// Stops in the order in which nothing new comes.
+async fn end(ingress: Ingress, directory: &Directory, nats: Nats, grace: std::time::Duration) {
+    ingress.stop(grace).await;
+    directory.stop().await;
+    nats.close().await;
+}

@@ -1,0 +1,10 @@
+//! What Stormhook's long-running programs have in common: how they log, listen, tell how they are, reach NATS, and are
+//! asked to stop. What a program does is not here.
+
+pub mod data_folder;
+pub mod fleet_options;
+pub mod listener;
+pub mod log_options;
+pub mod probes;
+pub mod reach;
+pub mod stop;
