@@ -54,7 +54,7 @@ async fn a_wrong_configuration_is_refused() {
     for (text, says) in [
         ("lisen = \"127.0.0.1:1\"", "lisen"),
         ("secret_file = \"short\"", "32"),
-        ("backbone = \"nats://127.0.0.1:4222\"", "embedded"),
+        ("backbone = \"nats://127.0.0.1:4222\"", "add `secret_file`"),
     ] {
         std::fs::write(&config, text).unwrap();
         let error = refused(

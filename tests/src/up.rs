@@ -35,7 +35,7 @@ pub fn program() -> PathBuf {
         .join("stormhook");
     assert!(
         program.exists(),
-        "{} is missing: run scripts/test, or first cargo build -p stormhook-cli",
+        "{} is missing: run scripts/test, or first cargo build --workspace --bins",
         program.display()
     );
     program

@@ -94,7 +94,8 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    HttpResponse::build(status).json(json!({"ready": is_ready, "parts": parts, "projects": projects}))
+    HttpResponse::build(status)
+        .json(json!({"ready": is_ready, "parts": parts, "projects": projects}))
 }
 
 /// What is measured, for Prometheus.
