@@ -16,6 +16,7 @@ use stormhook_shared::program::listener::listen;
 use stormhook_shared::program::probes::{ProbeServer, Probes};
 use stormhook_shared::program::reach::reach;
 use stormhook_shared::program::stop::stop_signal;
+use stormhook_shared::telemetry::Readiness;
 
 use settings::{Arguments, Settings};
 
@@ -40,7 +41,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let mut registry = Registry::default();
     let metrics = IngressMetrics::register(&mut registry);
     let probes = Probes {
-        readiness: Arc::default(),
+        readiness: Arc::new(Readiness::starting()),
         registry: Arc::new(registry),
     };
     let until_there = ProbeServer::start(listener.try_clone()?, &probes)?;
@@ -49,7 +50,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     };
     let backbone = nats.backbone();
     let readiness = Arc::clone(&probes.readiness);
-    let directory = Directory::follow(Arc::clone(&backbone.registry), readiness);
+    let directory = Directory::follow(Arc::clone(&backbone.registry), Arc::clone(&readiness));
     let ingress = stormhook_ingress::start(IngressOptions {
         listener,
         public_url: settings.public_url,
@@ -62,6 +63,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         metrics,
     })?;
     until_there.stop().await;
+    readiness.started();
     stop.cancelled().await;
     end(ingress, &directory, nats, grace).await;
     Ok(())

@@ -2,6 +2,7 @@
 //! done; here is only what all parts share.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 
 use tracing_subscriber::EnvFilter;
@@ -24,6 +25,7 @@ pub fn start_logging(filter: &str, format: LogFormat) -> Result<(), ParseError> 
     let filter = EnvFilter::try_new(filter)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // A second start (in tests) keeps the first's settings.
     let _ = match format {
@@ -41,6 +43,21 @@ pub struct Readiness {
 }
 
 impl Readiness {
+    /// The part that stands for all that is there only once the process has started.
+    const START: &str = "start";
+
+    /// Of a process that is starting: it is not ready before [`Readiness::started`] is called.
+    pub fn starting() -> Self {
+        let readiness = Self::default();
+        readiness.report(Self::START, Err("the process is starting".to_owned()));
+        readiness
+    }
+
+    /// Everything was started.
+    pub fn started(&self) {
+        self.report(Self::START, Ok(()));
+    }
+
     /// Notes that `part` is ready, or why it is not.
     pub fn report(&self, part: &str, state: Result<(), String>) {
         self.parts

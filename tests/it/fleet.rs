@@ -1,263 +1,176 @@
-//! Several processes on NATS share the work: whichever is killed, frozen or added, every accepted trigger has exactly
-//! one outcome, and no two of them write to one service at the same time.
+//! Programs on NATS as their operators see them: what they tell while NATS or the workers are not there, and what becomes
+//! of things in the streams that are none of ours.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use stormhook_tests::fleet::Fleet;
 use stormhook_tests::nats::{NatsServer, jetstream};
-use stormhook_tests::random::Random;
-use stormhook_tests::up::{Hook, Up, sandbox};
+use stormhook_tests::up::{Hook, Up, http, read};
 use stormhook_tests::wait;
-use tokio::process::Child;
-use tokio::sync::{RwLock, watch};
+use tokio::process::Command;
 
-const PROCESSES: usize = 3;
-const SERVICES: usize = 20;
-const TRIGGERS: usize = 3_000;
-const CALLERS: usize = 8;
-
-/// Processes on one nats-server and one practice platform.
-struct Fleet {
-    folder: PathBuf,
-    nats: Option<NatsServer>,
-    platform: String,
-    _sandbox: Child,
-    members: Vec<RwLock<Option<Up>>>,
+async fn fleet(folder: &Path, workers: usize) -> (Fleet, NatsServer) {
+    let nats = NatsServer::start(folder, &jetstream(folder)).await;
+    let fleet = Fleet::start(folder, &nats.url(), "", 1, workers).await;
+    (fleet, nats)
 }
 
-impl Fleet {
-    async fn start(folder: &Path) -> Self {
-        let nats = NatsServer::start(folder, &jetstream(folder)).await;
-        let (child, platform) = sandbox(&folder.join("sandbox"), &[]).await;
-        std::fs::write(folder.join("secret"), [7; 32]).unwrap();
-        let text = format!(
-            "backbone = \"{}\"\nsecret_file = \"secret\"\n\
-             [projects.1a5]\nplatform = \"rancher\"\nurl = \"{platform}\"\n",
-            nats.url()
-        );
-        std::fs::write(folder.join("stormhook.toml"), text).unwrap();
-        let mut fleet = Self {
-            folder: folder.to_owned(),
-            nats: Some(nats),
-            platform: platform.trim_end_matches("/v2-beta").to_owned(),
-            _sandbox: child,
-            members: Vec::new(),
-        };
-        for number in 0..PROCESSES {
-            let member = fleet.member(number).await;
-            fleet.members.push(RwLock::new(Some(member)));
-        }
-        fleet
-    }
-
-    async fn member(&self, number: usize) -> Up {
-        let config = self.folder.join("stormhook.toml");
-        let data = self.folder.join(format!("member{number}"));
-        let mut up = Up::start_with(&data, &["--config", config.to_str().unwrap()]).await;
-        up.sandbox.clone_from(&self.platform);
-        up
-    }
-
-    async fn kill_and_restart(&self, number: usize) {
-        let up = self.members[number].write().await.take().expect("it runs");
-        up.kill().await;
-        let again = self.member(number).await;
-        *self.members[number].write().await = Some(again);
-    }
-
-    /// Fires `hook` at a member. `None`: that one was killed meanwhile, or does not answer.
-    async fn fire(&self, number: usize, hook: &Hook) -> Option<String> {
-        let member = self.members[number].try_read().ok()?;
-        let (status, trigger) = member.as_ref()?.fire(hook).await.ok()?;
-        (status == StatusCode::ACCEPTED).then(|| trigger["id"].as_str().unwrap().to_owned())
-    }
-}
-
-/// Fires at all hooks and members by turns until so many triggers are accepted.
-async fn load(
-    fleet: Arc<Fleet>,
-    hooks: Arc<Vec<Hook>>,
-    accepted: Arc<watch::Sender<Vec<String>>>,
-    mut turn: usize,
-) {
-    while accepted.borrow().len() < TRIGGERS {
-        turn += 1;
-        match fleet.fire(turn % PROCESSES, &hooks[turn % SERVICES]).await {
-            Some(id) => {
-                accepted.send_modify(|accepted| accepted.push(id));
-            }
-            None => tokio::task::yield_now().await,
-        }
-    }
-}
-
-async fn hooks(up: &Up) -> (Vec<String>, Vec<Hook>) {
-    let new = json!({"count": SERVICES, "name": "shared", "scale": 1});
-    let services = up.add_services(&new).await;
-    let mut hooks = Vec::new();
-    for service in &services {
-        let hook = up.scaling(service, service, "up", (1, 1_000_000), json!({}));
-        hooks.push(hook.await);
-    }
-    (services, hooks)
-}
-
-/// Every accepted trigger has one outcome; each service stands where its outcomes lead; no two writes to one overlap.
-async fn check(up: &Up, services: &[String], accepted: &[String]) {
-    up.settled().await;
-    let history = up.history("").await;
-    let mut outcomes: HashMap<&str, usize> = HashMap::new();
-    let mut ups: BTreeMap<&str, u64> = BTreeMap::new();
-    for trigger in &history {
-        assert_eq!(trigger["outcome"]["status"], "succeeded", "{trigger}");
-        *outcomes.entry(trigger["id"].as_str().unwrap()).or_default() += 1;
-        let group = trigger["group"].as_str().unwrap();
-        *ups.entry(group.rsplit('/').next().unwrap()).or_default() += 1;
-    }
-    for id in accepted {
-        assert_eq!(outcomes.get(id.as_str()), Some(&1), "outcomes of {id}");
-    }
-    assert!(outcomes.values().all(|count| *count == 1));
-    for service in services {
-        assert_eq!(
-            up.scale(service).await,
-            1 + ups[service.as_str()],
-            "{service}"
-        );
-    }
-    let mut last: HashMap<String, (String, Value)> = HashMap::new();
-    for call in up.calls().await {
-        let path = call["path"].as_str().unwrap().to_owned();
-        let start = call["startedAt"].as_str().unwrap().to_owned();
-        let end = call["endedAt"].as_str().unwrap().to_owned();
-        let goal = call["body"]["scale"].clone();
-        if let Some((ended, before)) = last.insert(path, (end, goal.clone())) {
-            assert!(ended <= start || before == goal, "overlap: {call}");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn members_are_killed_frozen_and_cut_off_under_load() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut random = Random::seeded();
-    let fleet = Arc::new(Fleet::start(folder.path()).await);
-    let first = fleet.members[0].read().await;
-    let (services, hooks) = hooks(first.as_ref().unwrap()).await;
-    drop(first);
-    let hooks = Arc::new(hooks);
-    let accepted = Arc::new(watch::Sender::new(Vec::new()));
-    let callers: Vec<_> = (0..CALLERS)
-        .map(|turn| {
-            tokio::spawn(load(
-                fleet.clone(),
-                hooks.clone(),
-                accepted.clone(),
-                turn * 7,
-            ))
-        })
-        .collect();
-    for moment in 1..=4 {
-        let mut reached = accepted.subscribe();
-        let count = moment * TRIGGERS / 6;
-        reached
-            .wait_for(|accepted| accepted.len() >= count)
-            .await
-            .unwrap();
-        let victim = random.below(PROCESSES as u64) as usize;
-        println!("moment {moment}: member {victim}");
-        if moment % 2 == 1 {
-            fleet.kill_and_restart(victim).await;
+/// Fires `hook` until it is answered with `status`, and returns the answer.
+async fn fire_until(up: &Up, hook: &Hook, status: StatusCode) -> Value {
+    wait::until(status.as_str(), || async {
+        let (found, answer) = up.fire(hook).await.map_err(|error| error.to_string())?;
+        if found == status {
+            Ok(answer)
         } else {
-            // Frozen for longer than its leases last: others take over, and then it thaws.
-            let frozen = fleet.members[victim].write().await;
-            frozen.as_ref().unwrap().signal("STOP").await;
-            let other = fleet.members[(victim + 1) % PROCESSES].read().await;
-            let other = other.as_ref().unwrap();
-            wait::until("all groups act while one member is frozen", || async {
-                let fired = futures::future::join_all(
-                    hooks
-                        .iter()
-                        .map(|hook| other.post(hook, "", &[("prefer", "wait=10")])),
-                );
-                let waiting = fired
-                    .await
-                    .iter()
-                    .filter(|one| one.0 != StatusCode::OK)
-                    .count();
-                if waiting == 0 {
-                    Ok(())
-                } else {
-                    Err(format!("{waiting} groups wait"))
-                }
-            })
-            .await;
-            frozen.as_ref().unwrap().signal("CONT").await;
+            Err(format!("{found}: {answer}"))
         }
-    }
-    for caller in callers {
-        caller.await.unwrap();
-    }
-    let last = fleet.members[1].read().await;
-    check(last.as_ref().unwrap(), &services, &accepted.borrow()).await;
-    // Each member tells the same history.
-    let told = last.as_ref().unwrap().history("").await.len();
-    for member in &fleet.members {
-        let member = member.read().await;
-        let member = member.as_ref().unwrap();
-        member.settled().await;
-        assert_eq!(member.history("").await.len(), told);
-    }
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_nats_server_refuses_callers_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let mut fleet = Fleet::start(folder.path()).await;
-    let nats = fleet.nats.take().unwrap();
-    let up = fleet.members[0].write().await.take().unwrap();
+    let (fleet, mut nats) = fleet(folder.path(), 1).await;
+    let up = fleet.ingress();
     let hook = up.scaling("up", "1s6", "up", (1, 100), json!({})).await;
     up.outcome(&hook, "").await;
-    let mut nats = nats;
     nats.kill().await;
-    let refused = wait::until("a refusal", || async {
-        let (status, error) = up.fire(&hook).await.map_err(|error| error.to_string())?;
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            Ok(error)
-        } else {
-            Err(format!("{status}"))
-        }
-    })
-    .await;
-    assert!(
-        refused["message"].as_str().unwrap().contains("NATS"),
-        "{refused}"
-    );
-    let (status, ready) =
-        stormhook_tests::up::read(up.request(reqwest::Method::GET, "/readyz")).await;
+    let refused = fire_until(up, &hook, StatusCode::SERVICE_UNAVAILABLE).await;
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("NATS"), "{refused}");
+    let (status, ready) = read(up.request(Method::GET, "/readyz")).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(
-        ready["parts"]["NATS"]
-            .as_str()
-            .unwrap()
-            .contains("no connection"),
-        "{ready}"
-    );
+    let part = ready["parts"]["NATS"].as_str().unwrap();
+    assert!(part.contains("no connection"), "{ready}");
     let _nats = nats.restart().await;
-    wait::until("triggers to be accepted again", || async {
-        let (status, error) = up.fire(&hook).await.map_err(|error| error.to_string())?;
-        if status == StatusCode::ACCEPTED {
-            Ok(())
-        } else {
-            Err(error.to_string())
-        }
-    })
-    .await;
+    fire_until(up, &hook, StatusCode::ACCEPTED).await;
     up.settled().await;
     let settled = up.history("&status=succeeded").await.len() as u64;
     assert_eq!(up.scale("1s6").await, 2 + settled);
-    up.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_worker_triggers_are_accepted_and_history_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut fleet, _nats) = fleet(folder.path(), 1).await;
+    let hook = fleet
+        .ingress()
+        .scaling("up", "1s6", "up", (1, 100), json!({}));
+    let hook = hook.await;
+    fleet.stop_worker(0).await;
+    fire_until(fleet.ingress(), &hook, StatusCode::ACCEPTED).await;
+    let (status, error) = fleet.ingress().api(Method::GET, "triggers", None).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{error}");
+    assert!(
+        error["message"].as_str().unwrap().contains("no worker"),
+        "{error}"
+    );
+    fleet.start_worker(0).await;
+    fleet.ingress().settled().await;
+    assert_eq!(fleet.ingress().scale("1s6").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_wait_for_nats_and_say_where_they_look_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut nats = NatsServer::start(folder.path(), &jetstream(folder.path())).await;
+    nats.kill().await;
+    let mut fleet = Fleet::start(folder.path(), &nats.url(), "", 0, 0).await;
+    let (child, address) = fleet.spawn_ingress(0).await;
+    let waiting = wait::until("an unready ingress", || async {
+        let answer = http().get(format!("{address}/readyz")).send().await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        let text = answer.text().await.map_err(|error| error.to_string())?;
+        if text.contains("no NATS server answers") {
+            Ok(text)
+        } else {
+            Err(text)
+        }
+    })
+    .await;
+    assert!(waiting.contains(&nats.address()), "{waiting}");
+    let answer = http()
+        .post(format!("{address}/v1-webhooks/endpoint"))
+        .send();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.headers().contains_key("retry-after"));
+    let _nats = nats.restart().await;
+    fleet.adopt_ingress(child, address).await;
+    fleet.start_worker(0).await;
+    let up = fleet.ingress();
+    let hook = up.scaling("up", "1s6", "up", (1, 100), json!({})).await;
+    assert_eq!(up.outcome(&hook, "").await["outcome"]["to"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_trigger_in_the_stream_is_recorded_counted_and_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fleet, nats) = fleet(folder.path(), 1).await;
+    let up = fleet.ingress();
+    let hook = up.scaling("up", "1s6", "up", (1, 100), json!({})).await;
+    up.outcome(&hook, "").await;
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let jetstream = async_nats::jetstream::new(client);
+    for partition in 0..32 {
+        let subject = format!("stormhook.triggers.{partition}.00ff");
+        let stored = jetstream.publish(subject, "junk".into()).await.unwrap();
+        stored.await.unwrap();
+    }
+    assert_eq!(up.outcome(&hook, "").await["outcome"]["to"], 4);
+    let worker = fleet.workers[0].as_ref().unwrap();
+    wait::until("all junk to be counted", || async {
+        match worker
+            .metric("stormhook_triggers_undecodable_total")
+            .await?
+        {
+            32 => Ok(()),
+            other => Err(other.to_string()),
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_clock_is_a_minute_off_breaks_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut fleet, _nats) = fleet(folder.path(), 1).await;
+    let Some(faketime) = stormhook_tests::part::find("faketime") else {
+        return;
+    };
+    // What faketime sets, without faketime as another process in between.
+    let shown = Command::new(faketime).args(["-f", "+60s", "env"]).output();
+    let shown = String::from_utf8(shown.await.unwrap().stdout).unwrap();
+    let preload = shown
+        .lines()
+        .find(|line| line.starts_with("LD_PRELOAD="))
+        .unwrap();
+    let monotonic = "FAKETIME_DONT_FAKE_MONOTONIC=1";
+    let skewed = ["env", preload, "FAKETIME=+60s", monotonic];
+    fleet.start_worker_under(1, &skewed).await;
+    wait::until("both to have a share", || async {
+        let mut owned = Vec::new();
+        for worker in fleet.workers.iter().flatten() {
+            owned.push(worker.metric("stormhook_partitions_owned").await?);
+        }
+        if owned == [16, 16] {
+            Ok(())
+        } else {
+            Err(format!("{owned:?}"))
+        }
+    })
+    .await;
+    let up = fleet.ingress();
+    let new = json!({"count": 20, "name": "skewed", "scale": 1});
+    for service in up.add_services(&new).await {
+        let hook = up
+            .scaling(&service, &service, "up", (1, 100), json!({}))
+            .await;
+        for scale in 2..5 {
+            assert_eq!(up.outcome(&hook, "").await["outcome"]["to"], scale);
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod alertmanager;
 mod bad_input;
 mod bad_start;
 mod chain_of_cause;
+mod chaos;
 mod command_line;
 mod damaged_log;
 mod documents;

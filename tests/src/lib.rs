@@ -8,7 +8,11 @@
 )]
 
 pub mod contract;
+pub mod evidence;
+pub mod fleet;
 pub mod nats;
+pub mod nats_cluster;
+pub mod part;
 pub mod random;
 pub mod up;
 pub mod wait;

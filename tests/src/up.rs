@@ -149,23 +149,42 @@ impl Up {
             "stormhook up ended: {:?}",
             child.wait().await
         );
+        let sandbox = sandbox.trim_end_matches("/v2-beta").to_owned();
+        Self::at(child, address, sandbox, (&access_key, &secret_key)).await
+    }
+
+    /// What already runs as `child` at `address`, once it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn at(
+        child: Child,
+        address: String,
+        sandbox: String,
+        (access_key, secret_key): (&str, &str),
+    ) -> Self {
         let up = Self {
             child,
             http: http(),
             address,
-            sandbox: sandbox.trim_end_matches("/v2-beta").to_owned(),
-            access_key,
-            secret_key,
+            sandbox,
+            access_key: access_key.to_owned(),
+            secret_key: secret_key.to_owned(),
         };
+        up.ready().await;
+        up
+    }
+
+    async fn ready(&self) {
         wait::until("ready", || async {
-            let answer = up.http.get(format!("{}/readyz", up.address)).send().await;
-            match answer {
+            let answer = self.http.get(format!("{}/readyz", self.address)).send();
+            match answer.await {
                 Ok(answer) if answer.status().is_success() => Ok(()),
-                other => Err(format!("{other:?}")),
+                Ok(answer) => Err(answer.text().await.unwrap_or_default()),
+                Err(error) => Err(error.to_string()),
             }
         })
         .await;
-        up
     }
 
     /// Kills it without warning.

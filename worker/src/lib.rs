@@ -70,7 +70,11 @@ impl Worker {
     /// Starts to work on every partition that this process gets.
     pub async fn start(options: WorkerOptions) -> Result<Self, Unavailable> {
         let readiness = options.readiness;
-        let log = Arc::new(OutcomeLog::new(options.outcome_log, Arc::clone(&readiness)));
+        let log = Arc::new(OutcomeLog::new(
+            options.outcome_log,
+            Arc::clone(&readiness),
+            options.metrics.outcome_log_entries.clone(),
+        ));
         let context = Arc::new(Context {
             backbone: options.backbone,
             directory: options.directory,

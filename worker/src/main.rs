@@ -13,6 +13,7 @@ use stormhook_shared::program::listener::listen;
 use stormhook_shared::program::probes::{ProbeServer, Probes};
 use stormhook_shared::program::reach::reach;
 use stormhook_shared::program::stop::stop_signal;
+use stormhook_shared::telemetry::Readiness;
 use stormhook_worker::{Worker, WorkerMetrics, WorkerOptions, platforms};
 
 use settings::{Arguments, Settings};
@@ -41,7 +42,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let mut registry = Registry::default();
     let metrics = WorkerMetrics::register(&mut registry);
     let probes = Probes {
-        readiness: Arc::default(),
+        readiness: Arc::new(Readiness::starting()),
         registry: Arc::new(registry),
     };
     let server = ProbeServer::start(listener, &probes)?;
@@ -56,10 +57,11 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         backbone,
         directory: Arc::clone(&directory),
         outcome_log: settings.folder.outcome_log(),
-        readiness,
+        readiness: Arc::clone(&readiness),
         metrics,
     })
     .await?;
+    readiness.started();
     stop.cancelled().await;
     worker.stop(grace).await;
     directory.stop().await;

@@ -19,6 +19,7 @@ pub struct WorkerMetrics {
     pub(crate) partitions: Gauge,
     pub(crate) ledger_conflicts: Counter,
     pub(crate) undecodable: Counter,
+    pub(crate) outcome_log_entries: Gauge,
     plans: Counter,
     settled: Family<StatusLabel, Counter>,
     settle_seconds: Histogram,
@@ -44,6 +45,7 @@ impl WorkerMetrics {
             partitions: Gauge::default(),
             ledger_conflicts: Counter::default(),
             undecodable: Counter::default(),
+            outcome_log_entries: Gauge::default(),
             plans: Counter::default(),
             settled: Family::default(),
             settle_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 20)),
@@ -66,6 +68,11 @@ impl WorkerMetrics {
             "stormhook_triggers_undecodable",
             "Entries of the trigger log that could not be read and were recorded as failed",
             metrics.undecodable.clone(),
+        );
+        registry.register(
+            "stormhook_outcome_log_entries",
+            "Entries of this worker's outcome log",
+            metrics.outcome_log_entries.clone(),
         );
         registry.register(
             "stormhook_plans",

@@ -17,6 +17,7 @@ use stormhook_shared::hook_key::HookKeys;
 use stormhook_shared::program::listener::listen;
 use stormhook_shared::program::probes::{ProbeServer, Probes};
 use stormhook_shared::program::stop::stop_signal;
+use stormhook_shared::telemetry::Readiness;
 use stormhook_worker::{Worker, WorkerMetrics, WorkerOptions};
 use tokio_util::sync::CancellationToken;
 
@@ -63,7 +64,7 @@ impl Running {
         let ingress_metrics = IngressMetrics::register(&mut registry);
         let worker_metrics = WorkerMetrics::register(&mut registry);
         let probes = Probes {
-            readiness: Arc::default(),
+            readiness: Arc::new(Readiness::starting()),
             registry: Arc::new(registry),
         };
         let until_there = ProbeServer::start(listener.try_clone()?, &probes)?;
@@ -82,7 +83,7 @@ impl Running {
                 backbone.leases.ttl(),
             )?,
             outcome_log: settings.folder.outcome_log(),
-            readiness,
+            readiness: Arc::clone(&readiness),
             metrics: worker_metrics,
         })
         .await?;
@@ -104,6 +105,7 @@ impl Running {
             metrics: ingress_metrics,
         })?;
         until_there.stop().await;
+        readiness.started();
         let address = format!("http://{}", ingress.address());
         settings.leave_credentials(&address)?;
         let demo_url = demo.map(|receiver| {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
 use stormhook_shared::domain::ids::{Revision, Sequence};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::ledger::{Ledger, LedgerError};
@@ -32,6 +33,7 @@ pub(crate) struct OutcomeLog {
     waiting: Mutex<HashMap<Sequence, Vec<oneshot::Sender<()>>>>,
     is_level: watch::Sender<bool>,
     readiness: Arc<Readiness>,
+    entries: Gauge,
 }
 
 /// Why the log could not be asked.
@@ -46,14 +48,15 @@ pub(crate) enum Unreadable {
 }
 
 impl OutcomeLog {
-    /// The log in the folder `path`. Nothing is opened before [`OutcomeLog::keep`] runs.
-    pub(crate) fn new(path: PathBuf, readiness: Arc<Readiness>) -> Self {
+    /// The log in the folder `path`. Nothing is opened before [`OutcomeLog::keep`] runs. `entries` tells how many it has.
+    pub(crate) fn new(path: PathBuf, readiness: Arc<Readiness>, entries: Gauge) -> Self {
         Self {
             path,
             store: RwLock::new(None),
             waiting: Mutex::default(),
             is_level: watch::Sender::new(false),
             readiness,
+            entries,
         }
     }
 
@@ -181,6 +184,7 @@ impl OutcomeLog {
             })?;
             let meta = opened.meta();
             tracing::info!(entries = meta.entries, head = %meta.head, "outcome log opened");
+            log.tell(&opened);
             *log.store.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
             Ok(meta.applied)
         })
@@ -200,11 +204,17 @@ impl OutcomeLog {
                     .as_mut()
                     .ok_or_else(|| StoreError::Damaged("it was closed".to_owned()))?;
                 unwound(|| store.append(through, &entries))?;
+                log.tell(store);
             }
             log.wake(&entries);
             Ok(())
         })
         .await
+    }
+
+    fn tell(&self, store: &Store) {
+        let entries = i64::try_from(store.meta().entries).unwrap_or(i64::MAX);
+        self.entries.set(entries);
     }
 
     fn wake(&self, entries: &[LogEntry]) {
@@ -251,8 +261,15 @@ impl OutcomeLog {
                 .write()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take();
-            if let Some(Err(error)) = store.map(|store| unwound(|| store.flush())) {
-                tracing::warn!(%error, "the outcome log was not flushed; it will catch up or be rebuilt");
+            let Some(store) = store else { return };
+            let meta = store.meta();
+            match unwound(|| store.flush()) {
+                Ok(()) => {
+                    tracing::info!(entries = meta.entries, head = %meta.head, "outcome log closed");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the outcome log was not flushed; it will catch up or be rebuilt");
+                }
             }
         };
         let _ = tokio::task::spawn_blocking(close).await;
