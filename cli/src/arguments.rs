@@ -1,6 +1,8 @@
 //! The command line. Every long option can also be set by an environment variable `STORMHOOK_<OPTION>`; the
 //! command line wins.
 
+mod replay;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -8,6 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use stormhook_shared::domain::ids::ProjectId;
 use stormhook_shared::program::log_options::LogOptions;
 use url::Url;
+
+pub use replay::{ReplayOptions, ShowOptions};
 
 /// Turns a POST to a secret URL into exactly one safe action on a container platform.
 #[derive(Parser)]
@@ -31,6 +35,10 @@ pub enum Command {
     Trigger(TriggerOptions),
     /// Show triggers and what came of them, the newest first
     History(HistoryOptions),
+    /// Show one trigger: who asked, what was decided from what, what was called, and what came of it
+    Show(ShowOptions),
+    /// Send triggers again that were accepted in some time, in their order
+    Replay(ReplayOptions),
     /// Print a script that completes commands and options in a shell
     Completions {
         /// The shell

@@ -22,6 +22,8 @@ async fn main() -> ExitCode {
         Command::Receivers(command) => commands::receivers::run(command).await,
         Command::Trigger(options) => commands::trigger::run(options).await,
         Command::History(options) => commands::history::run(options).await,
+        Command::Show(options) => commands::show::run(options).await,
+        Command::Replay(options) => commands::replay::run(options).await,
         Command::Completions { shell } => commands::completions::run(shell),
     };
     match done {

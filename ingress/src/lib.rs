@@ -16,6 +16,7 @@ mod metrics;
 mod prefer;
 mod receivers;
 mod redaction;
+mod redelivery;
 mod routes;
 mod schemas;
 mod signature;

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::access::{Need, authorize};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::{counts, endpoint, receivers, schemas, targets, triggers};
+use crate::{counts, endpoint, receivers, redelivery, schemas, targets, triggers};
 
 /// Sets up all routes.
 pub(crate) fn configure(routes: &mut web::ServiceConfig) {
@@ -29,7 +29,7 @@ pub(crate) fn configure(routes: &mut web::ServiceConfig) {
         .service(
             resource("/v1-webhooks/triggers/{id}", "GET, POST")
                 .route(web::get().to(triggers::show))
-                .route(web::post().to(triggers::act)),
+                .route(web::post().to(redelivery::act)),
         )
         .service(resource("/v1-webhooks/counts", "GET").route(web::get().to(counts::list)))
         .service(resource("/v1-webhooks/schemas", "GET").route(web::get().to(schemas::list)))

@@ -1,22 +1,19 @@
-//! History: pages of triggers, one trigger with everything that is known of it, and its redelivery. Answered by
-//! workers.
+//! History: pages of triggers, and one trigger with everything that is known of it. Answered by workers.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 use stormhook_shared::domain::group::GroupKey;
-use stormhook_shared::domain::ids::{ProjectId, Sequence, TriggerId};
-use stormhook_shared::domain::time::Timestamp;
-use stormhook_shared::domain::trigger::Trigger;
+use stormhook_shared::domain::ids::{ProjectId, Sequence};
 use stormhook_shared::ports::questions::{
     Answer, HistoryQuery, Order, Question, StatusFilter, TriggerDetail,
 };
 use url::form_urlencoded::{self, Serializer};
 
-use crate::access::{Grant, Need, authorize, parameter};
+use crate::access::{Grant, Need, authorize};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::marker::Marker;
-use crate::{endpoint, trigger_json};
+use crate::trigger_json;
 
 const DEFAULT_LIMIT: usize = 100;
 const LARGEST_LIMIT: usize = 1_000;
@@ -67,27 +64,12 @@ pub(crate) async fn show(
     Ok(HttpResponse::Ok().json(shown))
 }
 
-/// `POST /v1-webhooks/triggers/{id}?action=redeliver`
-pub(crate) async fn act(
-    app: web::Data<App>,
-    request: HttpRequest,
-    id: web::Path<String>,
-) -> Result<HttpResponse, ApiError> {
-    let grant = authorize(&app, &request, Need::Write)?;
-    let action = parameter(&request, "action").ok_or_else(|| ApiError::missing("action"))?;
-    if action != "redeliver" {
-        let message = format!("{action:?} is no action; a trigger has redeliver");
-        return Err(ApiError::invalid("InvalidAction", "action", message));
-    }
-    let detail = find(&app, &grant, &id).await?;
-    let trigger = repeated(&app, &request, *detail)?;
-    let (id, receiver, group) = (trigger.id, trigger.receiver_id, trigger.group.clone());
-    endpoint::append(&app, trigger).await?;
-    let link = trigger_json::link(&app.base(&request), &grant.project, id);
-    Ok(endpoint::accepted(id, receiver, &group, &link))
-}
-
-async fn find(app: &App, grant: &Grant, id: &str) -> Result<Box<TriggerDetail>, ApiError> {
+/// The trigger with this id, if it belongs to the granted project.
+pub(crate) async fn find(
+    app: &App,
+    grant: &Grant,
+    id: &str,
+) -> Result<Box<TriggerDetail>, ApiError> {
     let missing = || ApiError::not_found("there is no such trigger in this project");
     let question = Question::Trigger {
         project: grant.project.clone(),
@@ -98,39 +80,6 @@ async fn find(app: &App, grant: &Grant, id: &str) -> Result<Box<TriggerDetail>, 
         Answer::Trigger(detail) => Ok(detail),
         _ => Err(missing()),
     }
-}
-
-/// A new trigger like the one in `detail`, by the caller's wish.
-fn repeated(app: &App, request: &HttpRequest, detail: TriggerDetail) -> Result<Trigger, ApiError> {
-    let facts = detail.item.trigger;
-    let cannot = |message: String| ApiError::invalid("InvalidAction", "action", message);
-    if let Some(parent) = facts.parent_id {
-        let message = format!("this is a part of trigger {parent}; redeliver that one");
-        return Err(cannot(message));
-    }
-    let gone = || cannot("what it said is not in the trigger log any more".to_owned());
-    let (receiver, body) = facts.receiver.zip(detail.body).ok_or_else(gone)?;
-    Ok(Trigger {
-        id: TriggerId::random(),
-        receiver_id: receiver.id,
-        receiver_name: receiver.name,
-        driver: receiver.driver,
-        project: receiver.project,
-        group: detail.item.group,
-        accepted_at: Timestamp::now(),
-        source: endpoint::source(request),
-        idempotency_key: None,
-        replay_of: Some(facts.id),
-        ignores_cooldown: false,
-        parent_id: None,
-        parent_sequence: None,
-        notice: body.notice,
-        query: body.query,
-        registry_revision: app.directory.revision(),
-        headers: body.headers,
-        content_type: body.content_type,
-        body: body.bytes,
-    })
 }
 
 fn parse(request: &HttpRequest, project: ProjectId) -> Result<HistoryQuery, ApiError> {

@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use stormhook_tests::up::Up;
+use stormhook_tests::up::{Up, run};
 use stormhook_tests::wait;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,6 +38,29 @@ async fn a_trigger_tells_its_whole_chain_of_cause() {
     assert_eq!(rejected["outcome"]["code"], "aboveMax");
     let detail = self::detail(&up, &rejected).await;
     assert_eq!(calls_of(&detail), [("decision", first.as_str(), None)]);
+
+    let (code, told, error) = run(folder.path(), &["show", fired["id"].as_str().unwrap()]).await;
+    assert_eq!(code, 0, "{error}");
+    let moments = [
+        "succeeded (scaled)",
+        "asked by 127.0.0.1, Alertmanager/0.28",
+        "receiver up (scaleService), group service/1a5/1s6",
+        "x-request-id: r-1",
+        "load is high",
+        "called GET /v2-beta/projects/1a5/services/1s6",
+        "planned to scale api from 2 to 3",
+        "under revision 1 of the receiver",
+        "called PUT /v2-beta/projects/1a5/services/1s6",
+        "scaled api from 2 to 3",
+    ];
+    let mut rest = told.as_str();
+    for moment in moments {
+        let found = rest.find(moment);
+        rest = &rest[found.unwrap_or_else(|| panic!("no {moment:?} in {rest}"))..];
+    }
+    let (code, _, error) = run(folder.path(), &["show", "nothing"]).await;
+    assert_eq!(code, 1);
+    assert!(error.contains("no such trigger"), "{error}");
     up.stop().await;
 }
 

@@ -23,4 +23,5 @@ mod platform_down;
 mod process_killed;
 mod rancher_clients;
 mod rancher_connection;
+mod replays;
 mod service_upgrades;

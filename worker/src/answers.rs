@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{ProjectId, Sequence, TriggerId};
 use stormhook_shared::domain::kind::Kind;
 use stormhook_shared::ports::Unavailable;
@@ -14,6 +15,7 @@ use stormhook_shared::ports::questions::{
 };
 
 use crate::context::Context;
+use crate::lookup;
 use crate::outcome_log::{self, OutcomeLog, Unreadable};
 use crate::trigger_detail;
 
@@ -52,6 +54,7 @@ impl Answers {
             Question::Targets { project, of } => return self.targets(&project, of).await,
             Question::Triggers(query) => self.page(query).await,
             Question::Counts(query) => self.counts(query).await,
+            Question::Appended { group, id } => self.appended(&group, id).await,
             Question::Trigger {
                 project,
                 id,
@@ -90,6 +93,19 @@ impl Answers {
     ) -> Result<Answer, Unanswered> {
         self.context.log.level(PATIENCE).await?;
         trigger_detail::find(&self.context, project, id, wait).await
+    }
+
+    async fn appended(&self, group: &GroupKey, id: TriggerId) -> Result<Answer, Unanswered> {
+        // What waits is looked at first: the cursor passes only what is settled.
+        let waiting = lookup::waiting_of_group(&self.context, group, id).await?;
+        self.context.log.level(PATIENCE).await?;
+        let settled = self.context.log.read(move |store| store.settled_by_id(id));
+        let item = match (settled.await?, waiting) {
+            (Some(entry), _) => outcome_log::settled_item(entry),
+            (None, Some(logged)) => Some(outcome_log::item(&logged)),
+            (None, None) => None,
+        };
+        Ok(Answer::Appended(item.map(Box::new)))
     }
 
     async fn page(&self, query: HistoryQuery) -> Result<Answer, Unanswered> {

@@ -79,7 +79,7 @@ async fn recorded(
             _ => (None, None),
         };
         Ok(Recorded {
-            item: entry.and_then(settled),
+            item: entry.and_then(outcome_log::settled_item),
             plan: match plan {
                 Some(plan) => store.plan(plan)?.and_then(plan_of),
                 None => None,
@@ -91,17 +91,6 @@ async fn recorded(
         })
     });
     Ok(read.await?)
-}
-
-fn settled(entry: LogEntry) -> Option<HistoryItem> {
-    match entry {
-        LogEntry::Settled { group, outcome, .. } => Some(HistoryItem {
-            group,
-            trigger: outcome.trigger.clone(),
-            outcome: Some(outcome),
-        }),
-        _ => None,
-    }
 }
 
 fn plan_of(entry: LogEntry) -> Option<PlanSummary> {
@@ -163,7 +152,7 @@ async fn children(
 
 async fn item_by_id(context: &Context, id: TriggerId) -> Result<Option<HistoryItem>, Unanswered> {
     let recorded = context.log.read(move |store| store.settled_by_id(id));
-    if let Some(item) = recorded.await?.and_then(settled) {
+    if let Some(item) = recorded.await?.and_then(outcome_log::settled_item) {
         return Ok(Some(item));
     }
     let logged = lookup::waiting(context, id).await?;

@@ -4,10 +4,10 @@ pub mod credentials;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use reqwest::{Method, Response};
+use anyhow::{Context, Result, anyhow};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
-use stormhook_shared::domain::ids::ProjectId;
+use stormhook_shared::domain::ids::{ProjectId, ReceiverId};
 use url::Url;
 
 use credentials::Credentials;
@@ -66,6 +66,19 @@ impl Client {
         self.call(method, url, Some(body)).await
     }
 
+    /// Calls an action of the management API that has its effect once, however often it is called with this key.
+    pub async fn send_once(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        key: &str,
+    ) -> Result<Value> {
+        let url = self.url(path, query)?;
+        let request = self.request(method, url).header("idempotency-key", key);
+        self.answer(request).await
+    }
+
     /// Removes a resource of the management API.
     pub async fn delete(&self, path: &str) -> Result<()> {
         let url = self.url(path, &[])?;
@@ -86,6 +99,15 @@ impl Client {
             })
     }
 
+    /// The id of the receiver that `choice` names. Of a deleted receiver only the id is left.
+    pub async fn receiver_id(&self, choice: &str) -> Result<String> {
+        match self.receiver(choice).await {
+            Ok(found) => Ok(found["id"].as_str().unwrap_or_default().to_owned()),
+            Err(_) if choice.parse::<ReceiverId>().is_ok() => Ok(choice.to_owned()),
+            Err(error) => Err(error),
+        }
+    }
+
     fn url(&self, path: &str, query: &[(&str, &str)]) -> Result<Url> {
         let mut url = self.credentials.server.clone();
         url.path_segments_mut()
@@ -100,24 +122,54 @@ impl Client {
     }
 
     async fn call(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Value> {
+        let mut request = self.request(method, url);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.answer(request).await
+    }
+
+    fn request(&self, method: Method, url: Url) -> RequestBuilder {
         let Credentials {
-            server,
             access_key,
             secret_key,
             ..
         } = &self.credentials;
-        let mut request = self
-            .http
+        self.http
             .request(method, url)
-            .basic_auth(access_key, Some(secret_key.expose()));
-        if let Some(body) = body {
-            request = request.json(body);
-        }
+            .basic_auth(access_key, Some(secret_key.expose()))
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Value> {
+        let server = &self.credentials.server;
         let answer = request
             .send()
             .await
             .map_err(|error| unreachable(server, &error))?;
         read(answer).await
+    }
+}
+
+/// The server understood, and said no.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    status: StatusCode,
+    message: String,
+}
+
+impl Refusal {
+    /// Whether the same call may succeed later.
+    pub fn is_passing(&self) -> bool {
+        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+
+    /// Whether no call with this key would succeed.
+    pub fn is_about_access(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        )
     }
 }
 
@@ -200,8 +252,9 @@ async fn read(answer: Response) -> Result<Value> {
         503 => "; nothing was done, try again",
         _ => "",
     };
-    match body["fieldName"].as_str() {
-        Some(field) => bail!("{message} (field {field}, status {status}){hint}"),
-        None => bail!("{message} (status {status}){hint}"),
-    }
+    let message = match body["fieldName"].as_str() {
+        Some(field) => format!("{message} (field {field}, status {status}){hint}"),
+        None => format!("{message} (status {status}){hint}"),
+    };
+    Err(Refusal { status, message }.into())
 }

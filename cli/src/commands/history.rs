@@ -52,12 +52,7 @@ fn mark(trigger: &Value) -> String {
 async fn query(client: &Client, options: &HistoryOptions) -> Result<Vec<(&'static str, String)>> {
     let mut query = Vec::new();
     if let Some(receiver) = &options.receiver {
-        // Of a deleted receiver only the id is left.
-        let id = match client.receiver(receiver).await {
-            Ok(found) => text(&found["id"]),
-            Err(_) if receiver.len() == 24 => receiver.clone(),
-            Err(error) => return Err(error),
-        };
+        let id = client.receiver_id(receiver).await?;
         query.push(("receiverId", id));
     }
     for (name, value) in [

@@ -4,6 +4,8 @@ pub mod completions;
 pub mod history;
 pub mod import;
 pub mod receivers;
+pub mod replay;
 pub mod sandbox;
+pub mod show;
 pub mod table;
 pub mod trigger;

@@ -55,6 +55,13 @@ pub enum Question {
     Triggers(HistoryQuery),
     /// How many triggers came to which end, hour by hour.
     Counts(CountsQuery),
+    /// Is there a trigger with this id in the log of `group`, whether it waits or is settled?
+    Appended {
+        /// The group.
+        group: GroupKey,
+        /// The id.
+        id: TriggerId,
+    },
     /// One trigger with everything that is known of it.
     Trigger {
         /// The project that it must belong to.
@@ -84,7 +91,9 @@ impl Question {
                 ..
             } => wait.timeout + Duration::from_secs(5),
             Self::Check { .. } | Self::Targets { .. } => Duration::from_secs(15),
-            Self::Triggers(_) | Self::Trigger { .. } | Self::Counts(_) => Duration::from_secs(10),
+            Self::Triggers(_) | Self::Appended { .. } | Self::Trigger { .. } | Self::Counts(_) => {
+                Duration::from_secs(10)
+            }
         }
     }
 }
@@ -177,6 +186,8 @@ pub enum Answer {
     Triggers(HistoryPage),
     /// The hours, the oldest first.
     Counts(Vec<HourCounts>),
+    /// The trigger, if there is one.
+    Appended(Option<Box<HistoryItem>>),
     /// The trigger.
     Trigger(Box<TriggerDetail>),
     /// There is no such trigger in the project.

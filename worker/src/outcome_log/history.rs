@@ -241,6 +241,18 @@ pub(crate) fn item(logged: &Logged) -> HistoryItem {
     }
 }
 
+/// The trigger that `entry` settles, as history tells it.
+pub(crate) fn settled_item(entry: LogEntry) -> Option<HistoryItem> {
+    match entry {
+        LogEntry::Settled { group, outcome, .. } => Some(HistoryItem {
+            group,
+            trigger: outcome.trigger.clone(),
+            outcome: Some(outcome),
+        }),
+        _ => None,
+    }
+}
+
 fn matches(query: &HistoryQuery, item: &HistoryItem) -> bool {
     let trigger = &item.trigger;
     let receiver = trigger.receiver.as_ref();

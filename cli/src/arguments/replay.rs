@@ -1,0 +1,55 @@
+//! Options of the commands that tell of triggers that were, and send them again.
+
+use std::num::NonZeroU32;
+
+use clap::Args;
+
+use super::Output;
+
+/// Options of `show`.
+#[derive(Args)]
+pub struct ShowOptions {
+    /// The trigger's id
+    pub trigger: String,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `replay`.
+#[derive(Args)]
+pub struct ReplayOptions {
+    /// Triggers that were accepted then or later: 2026-11-23T21:00:00Z, or "2h ago"
+    #[arg(long, env = "STORMHOOK_SINCE", value_name = "TIME")]
+    pub since: String,
+    /// Triggers that were accepted before then [default: now]
+    #[arg(long, env = "STORMHOOK_UNTIL", value_name = "TIME")]
+    pub until: Option<String>,
+    /// Only triggers of this receiver (id or name)
+    #[arg(long, env = "STORMHOOK_RECEIVER")]
+    pub receiver: Option<String>,
+    /// Only triggers of this group, like service/1a5/1s5
+    #[arg(long, env = "STORMHOOK_GROUP")]
+    pub group: Option<String>,
+    /// Only triggers that came to this end: succeeded, rejected, skipped or failed
+    #[arg(long, env = "STORMHOOK_STATUS")]
+    pub status: Option<String>,
+    /// Send them; without this it is only shown what would be sent
+    #[arg(long, env = "STORMHOOK_APPLY")]
+    pub apply: bool,
+    /// How many are sent in a second at most
+    #[arg(
+        long,
+        env = "STORMHOOK_RATE",
+        value_name = "NUMBER",
+        default_value = "50"
+    )]
+    pub rate: NonZeroU32,
+    /// Let them act though their receivers or groups cool down
+    #[arg(long, env = "STORMHOOK_IGNORE_COOLDOWN")]
+    pub ignore_cooldown: bool,
+    /// Names the replay: under the same name no trigger is sent a second time [default: made of times and filters]
+    #[arg(long, env = "STORMHOOK_ID", value_name = "NAME")]
+    pub id: Option<String>,
+    #[command(flatten)]
+    pub output: Output,
+}
