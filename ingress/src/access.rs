@@ -43,7 +43,7 @@ pub(crate) fn authorize(app: &App, request: &HttpRequest, need: Need) -> Result<
             "a key with the role readonly cannot change anything",
         ));
     }
-    let project = parameter(request, "projectId").ok_or_else(|| ApiError::missing("projectId"))?;
+    let project = required(request, "projectId")?;
     let refusal = || ApiError::forbidden(format!("this key is not valid in project {project}"));
     let project: ProjectId = project.parse().map_err(|_| refusal())?;
     if !key.projects.covers(&project) {
@@ -62,6 +62,13 @@ pub(crate) fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
     url::form_urlencoded::parse(request.query_string().as_bytes())
         .find(|(found, _)| found == name)
         .map(|(_, value)| value.into_owned())
+}
+
+/// The same, of a parameter that must be there and not be empty.
+pub(crate) fn required(request: &HttpRequest, name: &str) -> Result<String, ApiError> {
+    parameter(request, name)
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| ApiError::missing(name))
 }
 
 fn authenticate<'a>(app: &'a App, request: &HttpRequest) -> Result<&'a ApiKey, ApiError> {

@@ -44,25 +44,7 @@ pub(crate) async fn read_json(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<Value, ApiError> {
-    match request.headers().get(CONTENT_TYPE) {
-        None => {
-            let message = "the request needs the header Content-Type: application/json";
-            return Err(ApiError::invalid(
-                "MissingRequired",
-                "Content-Type",
-                message,
-            ));
-        }
-        Some(kind) if !is_json(kind.to_str().unwrap_or_default()) => {
-            let message = "the body must be JSON, with the header Content-Type: application/json";
-            return Err(ApiError::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "UnsupportedMediaType",
-                message,
-            ));
-        }
-        Some(_) => {}
-    }
+    expect_json(request)?;
     parse(&read(request, payload).await?)
 }
 
@@ -75,7 +57,30 @@ pub(crate) async fn read_optional_json(
     if bytes.trim_ascii().is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
     }
+    expect_json(request)?;
     parse(&bytes)
+}
+
+fn expect_json(request: &HttpRequest) -> Result<(), ApiError> {
+    match request.headers().get(CONTENT_TYPE) {
+        None => {
+            let message = "the request needs the header Content-Type: application/json";
+            Err(ApiError::invalid(
+                "MissingRequired",
+                "Content-Type",
+                message,
+            ))
+        }
+        Some(kind) if !is_json(kind.to_str().unwrap_or_default()) => {
+            let message = "the body must be JSON, with the header Content-Type: application/json";
+            Err(ApiError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "UnsupportedMediaType",
+                message,
+            ))
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, ApiError> {

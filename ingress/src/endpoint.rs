@@ -21,7 +21,7 @@ use stormhook_shared::ports::trigger_log::{AppendError, Appended};
 use stormhook_shared::registry_notice;
 use url::form_urlencoded;
 
-use crate::access::parameter;
+use crate::access::{parameter, required};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::metrics::Reason;
@@ -148,7 +148,7 @@ fn called_receiver(
         }
         return Err(ApiError::missing("key"));
     };
-    let project = parameter(request, "projectId").ok_or_else(|| ApiError::missing("projectId"))?;
+    let project = required(request, "projectId")?;
     let refusal =
         || ApiError::forbidden("the key in this trigger URL is not valid, or not any more");
     let project: ProjectId = project.parse().map_err(|_| refusal())?;

@@ -13,7 +13,7 @@ use stormhook_shared::ports::questions::{Answer, Question};
 use stormhook_shared::ports::registry::RegistryError;
 use stormhook_shared::receiver_json::{self, Rendering};
 
-use crate::access::{Grant, Need, authorize, parameter};
+use crate::access::{Grant, Need, authorize, required};
 use crate::app::App;
 use crate::body;
 use crate::error::ApiError;
@@ -164,12 +164,13 @@ pub(crate) async fn act(
 ) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Write)?;
     find(&app, &grant, &id)?;
-    let action = parameter(&request, "action").ok_or_else(|| ApiError::missing("action"))?;
+    let action = required(&request, "action")?;
     let options = body::read_optional_json(&request, payload).await?;
     let now = Timestamp::now();
     let changed = match action.as_str() {
         "rotate" => {
-            let overlap = seconds(&options, "overlapSeconds", LONGEST_OVERLAP_SECONDS)?;
+            only(&options, &["overlapSeconds"])?;
+            let overlap = seconds(&options, "overlapSeconds", 0, LONGEST_OVERLAP_SECONDS)?;
             let overlap = Duration::from_secs(overlap.unwrap_or(0));
             alter(&app, &grant, &id, |receiver| {
                 Ok(Receiver {
@@ -179,7 +180,10 @@ pub(crate) async fn act(
             })
             .await?
         }
-        "enable" => set_activity(&app, &grant, &id, Activity::Active).await?,
+        "enable" => {
+            only(&options, &[])?;
+            set_activity(&app, &grant, &id, Activity::Active).await?
+        }
         "disable" => {
             let until = disabled_until(&options, now)?;
             set_activity(&app, &grant, &id, Activity::Disabled { until }).await?
@@ -297,31 +301,58 @@ fn shown(app: &App, request: &HttpRequest, grant: &Grant, receiver: &Receiver) -
 }
 
 fn disabled_until(options: &Value, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
-    if let Some(seconds) = seconds(options, "seconds", LONGEST_DISABLED_SECONDS)? {
-        return Ok(Some(now.plus(Duration::from_secs(seconds))));
-    }
-    match &options["until"] {
-        Value::Null => Ok(None),
-        Value::String(text) => text
-            .parse()
-            .map(Some)
-            .map_err(|error| ApiError::invalid("InvalidFormat", "until", format!("{error}"))),
-        _ => Err(ApiError::invalid(
-            "InvalidFormat",
-            "until",
-            "until must be a time like 2026-11-23T21:00:00Z",
-        )),
+    only(options, &["seconds", "until"])?;
+    let seconds = seconds(options, "seconds", 1, LONGEST_DISABLED_SECONDS)?;
+    let until = match &options["until"] {
+        Value::Null => None,
+        Value::String(text) => Some(
+            text.parse()
+                .map_err(|error| ApiError::invalid("InvalidFormat", "until", format!("{error}")))?,
+        ),
+        other => {
+            let message = format!("until must be a time like 2026-11-23T21:00:00Z, not {other}");
+            return Err(ApiError::invalid("InvalidFormat", "until", message));
+        }
+    };
+    match (seconds, until) {
+        (Some(_), Some(_)) => {
+            let message = "give seconds or until, not both";
+            Err(ApiError::invalid("InvalidOption", "until", message))
+        }
+        (_, Some(until)) if until <= now => {
+            let message = format!("until ({until}) has passed already");
+            Err(ApiError::invalid("InvalidOption", "until", message))
+        }
+        (Some(seconds), None) => Ok(Some(now.plus(Duration::from_secs(seconds)))),
+        (None, until) => Ok(until),
     }
 }
 
-fn seconds(options: &Value, field: &str, most: u64) -> Result<Option<u64>, ApiError> {
+/// An action's options must be those that it has: a typo must not go unnoticed.
+fn only(options: &Value, known: &[&str]) -> Result<(), ApiError> {
+    let Some(fields) = options.as_object() else {
+        let message = format!("the body must be a JSON object, but it is {options}");
+        return Err(ApiError::invalid("InvalidFormat", "body", message));
+    };
+    let is_unknown = |field: &&String| !known.contains(&field.as_str());
+    match fields.keys().find(is_unknown) {
+        None => Ok(()),
+        Some(field) => {
+            let message = format!("{field} is not an option of this action");
+            Err(ApiError::invalid("InvalidOption", field, message))
+        }
+    }
+}
+
+fn seconds(options: &Value, field: &str, least: u64, most: u64) -> Result<Option<u64>, ApiError> {
     match &options[field] {
         Value::Null => Ok(None),
         value => match value.as_u64() {
-            Some(seconds) if seconds <= most => Ok(Some(seconds)),
+            Some(seconds) if (least..=most).contains(&seconds) => Ok(Some(seconds)),
             _ => {
-                let message =
-                    format!("{field} must be a whole number from 0 to {most}, but it is {value}");
+                let message = format!(
+                    "{field} must be a whole number from {least} to {most}, but it is {value}"
+                );
                 Err(ApiError::invalid("InvalidFormat", field, message))
             }
         },

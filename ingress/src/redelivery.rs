@@ -8,7 +8,7 @@ use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::Trigger;
 use stormhook_shared::ports::questions::{Answer, HistoryItem, Question, TriggerDetail};
 
-use crate::access::{Need, authorize, parameter};
+use crate::access::{Need, authorize, required};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::{endpoint, idempotency, trigger_json, triggers};
@@ -20,7 +20,7 @@ pub(crate) async fn act(
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Write)?;
-    let action = parameter(&request, "action").ok_or_else(|| ApiError::missing("action"))?;
+    let action = required(&request, "action")?;
     if action != "redeliver" {
         let message = format!("{action:?} is no action; a trigger has redeliver");
         return Err(ApiError::invalid("InvalidAction", "action", message));

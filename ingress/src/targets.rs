@@ -5,7 +5,7 @@ use serde_json::json;
 use stormhook_shared::ports::platform::TargetKind;
 use stormhook_shared::ports::questions::{Answer, Question};
 
-use crate::access::{Need, authorize, parameter};
+use crate::access::{Need, authorize, required};
 use crate::app::App;
 use crate::error::ApiError;
 
@@ -15,7 +15,7 @@ pub(crate) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Read)?;
-    let kind = parameter(&request, "kind").ok_or_else(|| ApiError::missing("kind"))?;
+    let kind = required(&request, "kind")?;
     let of = match kind.as_str() {
         "service" => TargetKind::Service,
         "hostLabel" => TargetKind::HostLabel,

@@ -291,3 +291,72 @@ async fn questions_that_make_no_sense_are_explained() {
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
     up.stop().await;
 }
+
+#[tokio::test]
+async fn actions_are_taken_literally() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let hook = up.scaling("up", "1s6", "up", (1, 4), json!({})).await;
+    let path = format!("receivers/{}", hook.receiver);
+    for (action, options, field) in [
+        ("rotate", json!({"overlap": 60}), "overlap"),
+        ("rotate", json!({"overlapSeconds": -1}), "overlapSeconds"),
+        (
+            "rotate",
+            json!({"overlapSeconds": 604_801}),
+            "overlapSeconds",
+        ),
+        ("disable", json!({"seconds": 0}), "seconds"),
+        ("disable", json!({"seconds": 1.5}), "seconds"),
+        ("disable", json!({"until": "2020-01-01T00:00:00Z"}), "until"),
+        ("disable", json!({"until": "tomorrow"}), "until"),
+        ("disable", json!({"until": 5}), "until"),
+        (
+            "disable",
+            json!({"seconds": 5, "until": "2099-01-01T00:00:00Z"}),
+            "until",
+        ),
+        ("disable", json!([]), "body"),
+        ("enable", json!({"seconds": 5}), "seconds"),
+        ("paint", json!({}), "action"),
+    ] {
+        let (status, error) = up
+            .api(
+                Method::POST,
+                &format!("{path}?action={action}"),
+                Some(&options),
+            )
+            .await;
+        assert_eq!(
+            status,
+            StatusCode::BAD_REQUEST,
+            "{action} {options}: {error}"
+        );
+        assert_eq!(error["fieldName"], field, "{action} {options}: {error}");
+    }
+    let url = format!("/v1-webhooks/{path}?action=disable&projectId=1a5");
+    let form = up
+        .admin_request(Method::POST, &url)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("seconds=5");
+    assert_eq!(read(form).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let other_driver = json!({"driver": "scaleHost"});
+    let (status, error) = up.api(Method::PUT, &path, Some(&other_driver)).await;
+    assert_eq!(
+        (status, &error["fieldName"]),
+        (StatusCode::BAD_REQUEST, &json!("driver"))
+    );
+    let empty = "/v1-webhooks/receivers?projectId=";
+    let (status, error) = read(up.admin_request(Method::GET, empty)).await;
+    assert_eq!(
+        (status, &error["fieldName"]),
+        (StatusCode::BAD_REQUEST, &json!("projectId"))
+    );
+    let (_, shown) = up.api(Method::GET, &path, None).await;
+    assert_eq!(
+        (&shown["revision"], &shown["state"]),
+        (&json!(1), &json!("active")),
+        "nothing changed"
+    );
+    up.stop().await;
+}

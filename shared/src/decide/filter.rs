@@ -37,9 +37,9 @@ pub(super) fn mismatch(conditions: &[Condition], body: &[u8]) -> Option<String> 
             ));
         };
         let (is_met, wanted) = match &condition.test {
-            Test::Equals(value) => (found == value, value.to_string()),
+            Test::Equals(value) => (are_equal(found, value), value.to_string()),
             Test::In(values) => (
-                values.contains(found),
+                values.iter().any(|value| are_equal(found, value)),
                 format!("one of {}", Value::from(values.clone())),
             ),
             Test::Glob(pattern) => (
@@ -54,6 +54,17 @@ pub(super) fn mismatch(conditions: &[Condition], body: &[u8]) -> Option<String> 
             format!("the filter wants {pointer} to be {wanted}, but it is {found}")
         })
     })
+}
+
+/// JSON knows numbers, not their spellings: 1.0 is 1.
+fn are_equal(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Number(found), Value::Number(wanted)) => {
+            found == wanted
+                || (found.is_f64() || wanted.is_f64()) && found.as_f64() == wanted.as_f64()
+        }
+        _ => found == wanted,
+    }
 }
 
 /// `*` matches any text, "/" included: tags and names are no paths.
@@ -77,6 +88,8 @@ mod tests {
             (json!({"pointer": "/a/b", "equals": "v1.2"}), true),
             (json!({"pointer": "/a/b", "equals": "v1"}), false),
             (json!({"pointer": "/n", "equals": 3}), true),
+            (json!({"pointer": "/n", "equals": 3.0}), true),
+            (json!({"pointer": "/n", "equals": 3.5}), false),
             (json!({"pointer": "/n", "equals": "3"}), false),
             (json!({"pointer": "/n", "in": [1, 3]}), true),
             (json!({"pointer": "/a/b", "glob": "v1.*"}), true),

@@ -71,6 +71,10 @@ pub fn changed(
             )
         }));
     }
+    // Told before the configuration of another driver is missed.
+    if !change["driver"].is_null() && change["driver"] != receiver.kind.driver().to_string() {
+        return Err(unchangeable("driver"));
+    }
     let mut merged = rendered;
     // A selector is replaced as a whole: what would be left of the old one nobody can see in the request.
     for driver in Driver::ALL {
@@ -88,18 +92,16 @@ pub fn changed(
     }
     merge(&mut merged, change);
     let definition = parse_with(merged, receiver.options.sign.clone())?;
-    let is_other_driver = definition.kind.driver() != receiver.kind.driver();
-    if is_other_driver || !has_same_target(&definition.kind, &receiver.kind) {
-        let field = if is_other_driver {
-            "driver"
-        } else {
-            receiver.kind.target_field()
-        };
-        let message =
-            format!("the {field} of a receiver cannot be changed; create another receiver instead");
-        return Err(FieldError::new(FieldProblem::InvalidOption, field, message));
+    if !has_same_target(&definition.kind, &receiver.kind) {
+        return Err(unchangeable(receiver.kind.target_field()));
     }
     Ok(definition)
+}
+
+fn unchangeable(field: &str) -> FieldError {
+    let message =
+        format!("the {field} of a receiver cannot be changed; create another receiver instead");
+    FieldError::new(FieldProblem::InvalidOption, field, message)
 }
 
 /// Whether both act on the same things, so that their triggers belong to one group.
