@@ -8,7 +8,7 @@ use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::Trigger;
 use stormhook_shared::ports::questions::{Answer, HistoryItem, Question, TriggerDetail};
 
-use crate::access::{Need, authorize, required};
+use crate::access::{Need, authorize, parameter, required};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::{endpoint, idempotency, trigger_json, triggers};

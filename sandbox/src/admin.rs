@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::error::CattleError;
 use crate::knobs::Knobs;
-use crate::resource::{Kind, number_of, shown};
+use crate::resource::{Kind, shown};
 use crate::seed;
 use crate::store::Changes;
-use crate::world::{World, now, write_of};
+use crate::world::{Inner, World, now, write_of};
 
 const MOST_CALLS: usize = 100_000;
 const MOST_SERVICES: u32 = 100_000;
@@ -144,10 +144,7 @@ async fn create_services(
             config["imageUuid"] = json!(format!("docker:{image}"));
         }
         service["secondaryLaunchConfigs"] = json!(new.sidekicks);
-        inner.resources.insert(
-            (Kind::Service, number_of(Kind::Service, &id)),
-            service.clone(),
-        );
+        inner.put(Kind::Service, service.clone());
         created.push(service);
     }
     world.store.write(&Changes {
@@ -181,6 +178,7 @@ async fn set_service(
     let service = inner
         .get(Kind::Service, &id, now())
         .ok_or_else(CattleError::not_found)?;
+    let mut service = service.clone();
     if let Some(demand) = change.demand {
         service["demand"] = json!(demand);
     }
@@ -188,11 +186,7 @@ async fn set_service(
         service["scale"] = json!(scale);
         service["currentScale"] = json!(scale);
     }
-    world.store.write(&Changes {
-        resources: vec![write_of(Kind::Service, service)],
-        ..Changes::default()
-    })?;
-    Ok(HttpResponse::Ok().json(shown(Kind::Service, service, "/v2-beta")))
+    put(&world, &mut inner, Kind::Service, service)
 }
 
 #[derive(Deserialize)]
@@ -212,13 +206,26 @@ async fn set_host(
     let host = inner
         .get(Kind::Host, &id, now())
         .ok_or_else(CattleError::not_found)?;
+    let mut host = host.clone();
     host["state"] = json!(change.state);
     host["agentState"] = json!(change.state);
+    put(&world, &mut inner, Kind::Host, host)
+}
+
+/// Stores a resource that was changed by hand.
+fn put(
+    world: &World,
+    inner: &mut Inner,
+    kind: Kind,
+    resource: Value,
+) -> Result<HttpResponse, CattleError> {
     world.store.write(&Changes {
-        resources: vec![write_of(Kind::Host, host)],
+        resources: vec![write_of(kind, &resource)],
         ..Changes::default()
     })?;
-    Ok(HttpResponse::Ok().json(shown(Kind::Host, host, "/v2-beta")))
+    let answer = HttpResponse::Ok().json(shown(kind, &resource, "/v2-beta"));
+    inner.put(kind, resource);
+    Ok(answer)
 }
 
 async fn metrics(world: web::Data<World>) -> Result<HttpResponse, CattleError> {

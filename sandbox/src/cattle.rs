@@ -16,13 +16,15 @@ use crate::mutation::{self, Done};
 use crate::resource::{Kind, shown};
 use crate::store::Changes;
 use crate::world::{World, now, time, write_of};
-use crate::{collection, seed};
+use crate::{collection, events, seed};
 
 /// Sets up the API below `/v2-beta`.
 pub(crate) fn configure(routes: &mut web::ServiceConfig) {
     routes
         .service(web::resource("/v2-beta").to(root))
         .service(web::resource("/v2-beta/projects").to(projects))
+        .service(web::resource("/v2-beta/projects/{project}/subscribe").to(events::subscribe))
+        .service(web::resource("/v2-beta/subscribe").to(events::subscribe))
         .service(web::resource("/v2-beta/projects/{project}/{kind}").to(answer))
         .service(web::resource("/v2-beta/projects/{project}/{kind}/{id}").to(answer))
         .service(web::resource("/v2-beta/{kind}").to(answer))
@@ -72,7 +74,7 @@ async fn call(
     let call = Call {
         method: request.method().clone(),
         path: request.path().to_owned(),
-        base: format!("{}/projects/{project}", base(request)),
+        base: format!("{}/projects/{project}", base(world, request)),
         kind,
         id: parts.get("id").map(str::to_owned),
         query: url::form_urlencoded::parse(request.query_string().as_bytes())
@@ -191,10 +193,7 @@ fn change(world: &World, call: &Call, knobs: &Knobs) -> Result<HttpResponse, Cat
         kind => shown(kind, resource, &call.base),
     });
     if let Some(resource) = resource {
-        let id = resource["id"].as_str().unwrap_or_default();
-        inner
-            .resources
-            .insert((changed, crate::resource::number_of(changed, id)), resource);
+        inner.put(changed, resource);
     }
     drop(inner);
     let done = result?;
@@ -316,7 +315,7 @@ fn create(call: &Call, resource: &mut Value, now: i64, knobs: &Knobs) -> Result<
 
 async fn root(world: web::Data<World>, request: HttpRequest) -> Result<HttpResponse, CattleError> {
     authenticate(&world, &request)?;
-    let own = base(&request);
+    let own = base(&world, &request);
     Ok(with_headers(
         StatusCode::OK,
         &json!({"type": "apiVersion", "id": "v2-beta", "links": {"self": own, "projects": format!("{own}/projects")}}),
@@ -337,7 +336,10 @@ async fn projects(
 }
 
 /// What links begin with.
-fn base(request: &HttpRequest) -> String {
+pub(crate) fn base(world: &World, request: &HttpRequest) -> String {
+    if let Some(elsewhere) = &world.lock().knobs.links_at {
+        return elsewhere.clone();
+    }
     let connection = request.connection_info();
     format!("{}://{}/v2-beta", connection.scheme(), connection.host())
 }

@@ -24,6 +24,12 @@ pub(crate) struct Knobs {
     pub(crate) failing_hosts: Vec<String>,
     /// Upgrades do not end, as if new containers stayed unhealthy.
     pub(crate) stuck_upgrades: bool,
+    /// What links begin with, as behind a misconfigured proxy.
+    pub(crate) links_at: Option<String>,
+    /// Whether changes are told to subscribers; if not, nobody can subscribe.
+    pub(crate) events: bool,
+    /// How long changes are gathered before they are told.
+    pub(crate) event_ms: u64,
     /// What services answer to requests that are passed on to them.
     pub(crate) forward_status: u16,
 }
@@ -40,6 +46,9 @@ impl Default for Knobs {
             conflict_rate: 0.0,
             failing_hosts: Vec::new(),
             stuck_upgrades: false,
+            links_at: None,
+            events: true,
+            event_ms: 100,
             forward_status: 200,
         }
     }
@@ -59,6 +68,9 @@ impl Knobs {
         }
         if !(200..=599).contains(&self.forward_status) {
             return Some("forwardStatus must be between 200 and 599");
+        }
+        if !(1..=60_000).contains(&self.event_ms) {
+            return Some("eventMs must be between 1 and 60000");
         }
         if self.latency_ms > 600_000 || self.settle_ms > 3_600_000 {
             return Some("latencyMs may be 600000 at most, settleMs 3600000");

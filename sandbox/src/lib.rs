@@ -15,6 +15,7 @@ mod admin;
 mod cattle;
 mod collection;
 mod error;
+mod events;
 mod knobs;
 mod metrics;
 mod mutation;

@@ -12,6 +12,8 @@ use std::sync::atomic::AtomicU64;
 #[derive(Default)]
 pub(crate) struct Metrics {
     calls: Family<Call, Counter>,
+    /// Who listens for changes.
+    pub(crate) subscribers: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -61,6 +63,11 @@ impl Metrics {
         );
         registry.register("sandbox_service_load", "Demand for each container", loads);
         registry.register("sandbox_calls", "Cattle calls", self.calls.clone());
+        registry.register(
+            "sandbox_subscribers",
+            "Who listens for changes",
+            self.subscribers.clone(),
+        );
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)

@@ -125,21 +125,21 @@ pub(crate) fn explain(resource: &mut Value, message: &str) {
     resource["transitioningMessage"] = json!(message);
 }
 
-/// Ends what has come to its end by `now`.
-pub(crate) fn settle(resource: &mut Value, now: i64) {
+/// Ends what has come to its end by `now`. True if something did.
+pub(crate) fn settle(resource: &mut Value, now: i64) -> bool {
     let Some(stages) = resource[HIDDEN].as_array() else {
-        return;
+        return false;
     };
     let is_over = |stage: &&Value| stage["at"].as_i64().is_some_and(|at| at <= now);
     let over: Vec<_> = stages.iter().take_while(is_over).cloned().collect();
     let left: Vec<_> = stages.iter().skip(over.len()).cloned().collect();
     let Some(last) = over.last() else {
-        return;
+        return false;
     };
     resource["state"] = last["to"].clone();
     if !left.is_empty() {
         resource[HIDDEN] = json!(left);
-        return;
+        return true;
     }
     let state = resource["state"].as_str().unwrap_or_default().to_owned();
     resource["transitioning"] = json!(if state == "error" { "error" } else { "no" });
@@ -152,4 +152,5 @@ pub(crate) fn settle(resource: &mut Value, now: i64) {
     if let Some(fields) = resource.as_object_mut() {
         fields.remove(HIDDEN);
     }
+    true
 }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
+use crate::events::ChangeLog;
 use crate::knobs::Knobs;
 use crate::metrics::Metrics;
 use crate::resource::{Kind, number_of};
@@ -25,6 +26,8 @@ pub(crate) struct Inner {
     pub(crate) resources: BTreeMap<(Kind, u64), Value>,
     pub(crate) knobs: Knobs,
     pub(crate) last_call: u64,
+    /// What changed of late, for subscribers.
+    pub(crate) changes: ChangeLog,
 }
 
 impl World {
@@ -63,6 +66,7 @@ impl World {
                 resources,
                 knobs: knobs.unwrap_or_default(),
                 last_call: stored.last_call,
+                changes: ChangeLog::default(),
             }),
         })
     }
@@ -75,17 +79,30 @@ impl World {
 impl Inner {
     /// The resource with this id, in the state that it has come to by `now`.
     pub(crate) fn get(&mut self, kind: Kind, id: &str, now: i64) -> Option<&mut Value> {
-        let resource = self.resources.get_mut(&(kind, number_of(kind, id)))?;
-        crate::process::settle(resource, now);
+        let key = (kind, number_of(kind, id));
+        let resource = self.resources.get_mut(&key)?;
+        if crate::process::settle(resource, now) {
+            self.changes.note(key);
+        }
         (resource["id"] == id).then_some(resource)
+    }
+
+    /// Puts a resource into its place.
+    pub(crate) fn put(&mut self, kind: Kind, resource: Value) {
+        let key = (kind, id_number(kind, &resource));
+        self.changes.note(key);
+        self.resources.insert(key, resource);
     }
 
     /// All resources of a kind, in the states that they have come to by `now`.
     pub(crate) fn all(&mut self, kind: Kind, now: i64) -> impl Iterator<Item = &Value> {
+        let changes = &mut self.changes;
         self.resources
             .range_mut((kind, 0)..=(kind, u64::MAX))
-            .map(move |(_, resource)| {
-                crate::process::settle(resource, now);
+            .map(move |(key, resource)| {
+                if crate::process::settle(resource, now) {
+                    changes.note(*key);
+                }
                 &*resource
             })
     }

@@ -174,3 +174,50 @@ async fn a_worker_whose_clock_is_a_minute_off_breaks_nothing() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_hook_acts_on_nats() {
+    let folder = tempfile::tempdir().unwrap();
+    let nats = NatsServer::start(folder.path(), &jetstream(folder.path())).await;
+    let fleet = Fleet::start(folder.path(), &nats.url(), "", 2, 2).await;
+    let one = fleet.ingress();
+    let two = fleet.ingresses[1].as_ref().unwrap();
+    let hooks = [
+        one.scaling("up", "1s6", "up", (1, 3), json!({})).await,
+        one.scaling_hosts("more", "up", json!({"amount": 2})).await,
+        one.scaling_hosts("fewer", "down", json!({})).await,
+        one.upgrading("shop", json!({"release": "shop"}), json!({}))
+            .await,
+        one.create(&json!({
+            "name": "build", "driver": "forwardPost",
+            "forwardPostConfig": {"projectId": "1a5", "serviceName": "api", "port": 80, "path": "/build"},
+        }))
+        .await,
+    ];
+    // Made at one ingress, and called at another.
+    wait::until("all receivers are known", || async {
+        let (_, list) = two.api(Method::GET, "receivers", None).await;
+        match list["data"].as_array() {
+            Some(known) if known.len() == hooks.len() => Ok(()),
+            _ => Err(list.to_string()),
+        }
+    })
+    .await;
+    let push = r#"{"push_data": {"tag": "v2"}, "repository": {"repo_name": "example/shop"}}"#;
+    for (hook, body, code) in [
+        (&hooks[0], "", "scaled"),
+        (&hooks[0], "", "aboveMax"),
+        (&hooks[1], "", "hostsAdded"),
+        (&hooks[2], "", "hostsRemoved"),
+        (&hooks[3], push, "upgraded"),
+        (&hooks[4], "now", "forwarded"),
+    ] {
+        let done = two.outcome(hook, body).await;
+        assert_eq!(done["outcome"]["code"], code, "{done}");
+    }
+    assert_eq!(one.scale("1s6").await, 3);
+    let names = ["web01", "web02", "web03", "web04", "web05"];
+    assert_eq!(one.hosts().await, names, "rack-7 was the oldest");
+    one.settled().await;
+    assert_eq!(one.history("").await.len(), 7, "the upgrade has a part");
+}

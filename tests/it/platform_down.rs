@@ -1,7 +1,9 @@
 //! The platform fails, and callers do not notice: triggers are tried again until their deadline.
 
+use reqwest::{Method, StatusCode};
 use serde_json::json;
-use stormhook_tests::up::Up;
+use stormhook_tests::up::{Up, read};
+use stormhook_tests::wait;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_waited_out() {
@@ -81,7 +83,39 @@ async fn what_somebody_else_changes_is_decided_from() {
         (&json!(10), &json!(11))
     );
     let path = format!("triggers/{}", fired["id"].as_str().unwrap());
-    let (_, detail) = up.api(reqwest::Method::GET, &path, None).await;
+    let (_, detail) = up.api(Method::GET, &path, None).await;
     assert_eq!(detail["plan"]["drift"], json!({"left": 2, "found": 10}));
     up.stop().await;
+}
+
+/// Triggers are accepted while a platform is down, so the process stays ready; but it tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_is_left_alone_is_told_in_probes_and_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let hook = up.scaling("up", "1s5", "up", (1, 100), json!({})).await;
+    up.tweak("knobs", &json!({"outage": true})).await;
+    up.fire(&hook).await.unwrap();
+    expect_told(&up, "left alone", "0").await;
+    up.tweak("knobs", &json!({"outage": false})).await;
+    up.settled().await;
+    expect_told(&up, "ready", "1").await;
+    up.stop().await;
+}
+
+async fn expect_told(up: &Up, state: &str, reachable: &str) {
+    wait::until("the platform's state to be told", || async {
+        let (status, ready) = read(up.request(Method::GET, "/readyz")).await;
+        assert_eq!(status, StatusCode::OK, "{ready}");
+        let told = ready["projects"]["1a5"].as_str().unwrap_or_default();
+        let metrics = up.request(Method::GET, "/metrics").send().await.unwrap();
+        let metrics = metrics.text().await.unwrap();
+        let line = format!("stormhook_platform_reachable{{project=\"1a5\"}} {reachable}\n");
+        if told.contains(state) && metrics.contains(&line) {
+            Ok(())
+        } else {
+            Err(format!("{ready} {metrics}"))
+        }
+    })
+    .await;
 }

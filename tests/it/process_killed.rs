@@ -73,6 +73,7 @@ async fn killed_twenty_times_under_ten_thousand_triggers() {
         assert_eq!(outcomes.get(id.as_str()), Some(&1), "outcomes of {id}");
     }
     assert!(outcomes.values().all(|count| *count == 1));
+    expect_no_overlap(&up.calls().await);
     assert_eq!(up.scale("1s5").await, fold(&history, "service/1a5/1s5", 1));
     assert_eq!(up.scale("1s6").await, fold(&history, "service/1a5/1s6", 2));
     up.stop().await;
@@ -103,6 +104,19 @@ async fn call(
             accepted.send_modify(|accepted| accepted.push(id));
         }
     }
+}
+
+/// Writes to one service, one after the other.
+fn expect_no_overlap(calls: &[Value]) {
+    let mut ended: HashMap<&str, &str> = HashMap::new();
+    for call in calls {
+        let started = call["startedAt"].as_str().unwrap();
+        let service = call["resource"].as_str().unwrap();
+        if let Some(ended) = ended.insert(service, call["endedAt"].as_str().unwrap()) {
+            assert!(ended <= started, "begun before {ended}: {call}");
+        }
+    }
+    assert_eq!(ended.len(), 2, "both services were written to");
 }
 
 /// What the triggers of `group` lead to one by one, by the rules that a user reads; each outcome must say the same.

@@ -14,5 +14,6 @@ pub mod nats;
 pub mod nats_cluster;
 pub mod part;
 pub mod random;
+pub mod tls;
 pub mod up;
 pub mod wait;

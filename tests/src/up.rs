@@ -503,6 +503,36 @@ impl Up {
         assert!(status.is_success(), "{answer}");
     }
 
+    /// How many listen for the practice platform's changes.
+    ///
+    /// # Panics
+    /// When it does not tell.
+    pub async fn subscribers(&self) -> u32 {
+        let url = format!("{}/metrics", self.sandbox);
+        let answer = self.http.get(url).send().await.expect("an answer");
+        let text = answer.text().await.expect("a whole answer");
+        let mut lines = text.lines();
+        let count = lines.find_map(|line| line.strip_prefix("sandbox_subscribers "));
+        let count = count.and_then(|count| count.parse().ok());
+        count.expect("its metrics tell the subscribers")
+    }
+
+    /// Waits until so many listen for the practice platform's changes.
+    ///
+    /// # Panics
+    /// When others do.
+    pub async fn expect_subscribers(&self, count: u32) {
+        wait::until("so many subscribers", || async {
+            let found = self.subscribers().await;
+            if found == count {
+                Ok(())
+            } else {
+                Err(format!("{found} instead of {count}"))
+            }
+        })
+        .await;
+    }
+
     /// The practice platform's record of changing calls.
     ///
     /// # Panics

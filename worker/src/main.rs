@@ -14,6 +14,7 @@ use stormhook_shared::program::probes::{ProbeServer, Probes};
 use stormhook_shared::program::reach::reach;
 use stormhook_shared::program::stop::stop_signal;
 use stormhook_shared::telemetry::Readiness;
+use stormhook_worker::platforms::PlatformHealth;
 use stormhook_worker::{Worker, WorkerMetrics, WorkerOptions, platforms};
 
 use settings::{Arguments, Settings};
@@ -41,8 +42,10 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     );
     let mut registry = Registry::default();
     let metrics = WorkerMetrics::register(&mut registry);
+    let readiness = Arc::new(Readiness::starting());
+    let health = PlatformHealth::register(&mut registry, Arc::clone(&readiness));
     let probes = Probes {
-        readiness: Arc::new(Readiness::starting()),
+        readiness,
         registry: Arc::new(registry),
     };
     let server = ProbeServer::start(listener, &probes)?;
@@ -53,7 +56,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let readiness = Arc::clone(&probes.readiness);
     let directory = Directory::follow(Arc::clone(&backbone.registry), Arc::clone(&readiness));
     let worker = Worker::start(WorkerOptions {
-        platforms: platforms::connect(&settings.projects, backbone.leases.ttl())?,
+        platforms: platforms::connect(&settings.projects, backbone.leases.ttl(), &health)?,
         backbone,
         directory: Arc::clone(&directory),
         outcome_log: settings.folder.outcome_log(),

@@ -18,6 +18,7 @@ use stormhook_shared::program::listener::listen;
 use stormhook_shared::program::probes::{ProbeServer, Probes};
 use stormhook_shared::program::stop::stop_signal;
 use stormhook_shared::telemetry::Readiness;
+use stormhook_worker::platforms::PlatformHealth;
 use stormhook_worker::{Worker, WorkerMetrics, WorkerOptions};
 use tokio_util::sync::CancellationToken;
 
@@ -63,8 +64,10 @@ impl Running {
         let mut registry = Registry::default();
         let ingress_metrics = IngressMetrics::register(&mut registry);
         let worker_metrics = WorkerMetrics::register(&mut registry);
+        let readiness = Arc::new(Readiness::starting());
+        let health = PlatformHealth::register(&mut registry, Arc::clone(&readiness));
         let probes = Probes {
-            readiness: Arc::new(Readiness::starting()),
+            readiness,
             registry: Arc::new(registry),
         };
         let until_there = ProbeServer::start(listener.try_clone()?, &probes)?;
@@ -81,6 +84,7 @@ impl Running {
             platforms: stormhook_worker::platforms::connect(
                 &settings.projects,
                 backbone.leases.ttl(),
+                &health,
             )?,
             outcome_log: settings.folder.outcome_log(),
             readiness: Arc::clone(&readiness),

@@ -51,6 +51,22 @@ pub trait Platform: Send + Sync {
 
     /// The longest that one changing call can take.
     fn call_timeout(&self) -> Duration;
+
+    /// What the platform tells by itself of the things that `action` waits for, from now on. `None`: nothing, so
+    /// that whoever waits has to look.
+    fn news(&self, _action: &Action) -> Option<Box<dyn News>> {
+        None
+    }
+}
+
+/// What a platform tells of changes by itself.
+#[async_trait]
+pub trait News: Send {
+    /// Whether changes are told just now. Some may be missed all the same: look now and then.
+    fn is_live(&self) -> bool;
+
+    /// Returns when there was a change, or may have been one.
+    async fn changed(&mut self);
 }
 
 /// What is remembered between the steps of one action, besides what can be seen on the platform.

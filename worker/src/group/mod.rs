@@ -5,6 +5,7 @@ mod children;
 mod executor;
 mod performance;
 mod progress;
+mod pursuit;
 mod queue;
 
 pub(crate) use executor::Executor;

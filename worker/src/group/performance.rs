@@ -13,7 +13,7 @@ use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::Logged;
 use stormhook_shared::ports::leases::Lease;
-use stormhook_shared::ports::platform::{Forwarded, Notes, Platform, PlatformError, Step};
+use stormhook_shared::ports::platform::{Forwarded, Notes, Platform, PlatformError};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -21,10 +21,7 @@ use crate::context::Context;
 /// The first pause between two tries.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause between two tries, unless the platform asks for a longer one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// The longest pause between two looks at what goes on by itself.
-const LONGEST_LOOK: Duration = Duration::from_secs(2);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Who performs, and where.
 pub(super) struct Performer<'a> {
@@ -53,12 +50,6 @@ pub(super) enum End {
 /// The work was stopped before its end; whoever owns the group next goes on.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Interrupted;
-
-/// How far a step brought an action.
-enum Progressing {
-    Ended(End),
-    Underway(String),
-}
 
 /// What is known of the calls so far.
 struct Tries {
@@ -230,88 +221,6 @@ impl Performer<'_> {
         })
     }
 
-    /// Takes an action step by step to its end.
-    async fn pursue(&self, plan: &Plan, is_own: bool) -> Result<End, Interrupted> {
-        let mut notes = Notes::new(self.lease.clone(), !is_own);
-        let mut looks = looks();
-        let mut failures = pauses();
-        let mut before = String::new();
-        loop {
-            let (what, rest) = match self.step(plan, &mut notes).await {
-                Ok(Progressing::Ended(end)) => return Ok(end),
-                Ok(Progressing::Underway(what)) => {
-                    failures.reset();
-                    if what != before {
-                        looks.reset();
-                        before.clone_from(&what);
-                    }
-                    (what, None)
-                }
-                Err(PlatformError::LeaseEnds) => {
-                    self.lease_prolonged().await?;
-                    continue;
-                }
-                Err(PlatformError::Refused { message }) => {
-                    return Ok(End::Failed {
-                        code: Code::PlatformRefused,
-                        message,
-                        attempts: notes.calls(),
-                    });
-                }
-                Err(PlatformError::Transient {
-                    message,
-                    retry_after,
-                    ..
-                }) => {
-                    let rest = failures.next_backoff().unwrap_or(LONGEST_PAUSE);
-                    (message, Some(retry_after.unwrap_or_default().max(rest)))
-                }
-            };
-            if Timestamp::now() >= plan.deadline {
-                return Ok(End::Failed {
-                    code: Code::DeadlineExceeded,
-                    message: format!("{}, but gave up at the deadline: {what}", plan.action),
-                    attempts: notes.calls(),
-                });
-            }
-            self.tell(&what);
-            pause(&mut looks, rest, self.stop).await?;
-        }
-    }
-
-    async fn step(&self, plan: &Plan, notes: &mut Notes) -> Result<Progressing, PlatformError> {
-        if notes.calls() == 0
-            && !notes.is_resumed
-            && let Some(reason) = self.changed_since(plan).await?
-        {
-            return Ok(Progressing::Ended(End::NotPerformed { reason }));
-        }
-        let step = self.platform.pursue(&plan.action, notes).await?;
-        let attempts = notes.calls();
-        Ok(match step {
-            Step::Underway { what } => Progressing::Underway(what),
-            Step::Done => Progressing::Ended(End::Done { attempts }),
-            Step::Failed { code, message } => Progressing::Ended(End::Failed {
-                code,
-                message,
-                attempts,
-            }),
-        })
-    }
-
-    /// What is not as it was when `plan` was decided, so that its bounds would not hold.
-    async fn changed_since(&self, plan: &Plan) -> Result<Option<String>, PlatformError> {
-        let Action::ScaleHosts { from, .. } = &plan.action else {
-            return Ok(None);
-        };
-        let Seen::Hosts(found) = self.platform.observe(self.group).await? else {
-            return Ok(Some("the group cannot be read any more".to_owned()));
-        };
-        let count = found.hosts.len();
-        let is_same = u32::try_from(count) == Ok(*from);
-        Ok((!is_same).then(|| format!("{}, but it has {count} now", plan.action)))
-    }
-
     /// Passes a request on. It is tried again only while the service surely cannot have done anything with it, or says
     /// that it failed.
     async fn forward(&self, plan: &Plan, request: &Request<'_>) -> Result<End, Interrupted> {
@@ -380,7 +289,7 @@ impl Performer<'_> {
     }
 
     /// Returns once the lease was prolonged. One that is lost ends the work.
-    async fn lease_prolonged(&self) -> Result<(), Interrupted> {
+    pub(super) async fn lease_prolonged(&self) -> Result<(), Interrupted> {
         tokio::select! {
             () = self.lease.prolonged() => Ok(()),
             () = self.stop.cancelled() => Err(Interrupted),
@@ -457,14 +366,6 @@ pub(crate) fn pauses() -> ExponentialBackoff {
         randomization_factor: 0.5,
         max_elapsed_time: None,
         ..ExponentialBackoff::default()
-    }
-}
-
-/// The pauses between two looks at what goes on by itself.
-fn looks() -> ExponentialBackoff {
-    ExponentialBackoff {
-        max_interval: LONGEST_LOOK,
-        ..pauses()
     }
 }
 

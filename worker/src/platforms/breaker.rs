@@ -45,6 +45,11 @@ impl Breaker {
         Ok(())
     }
 
+    /// Whether the platform is left alone, but for a call that is tried now and then.
+    pub(super) fn is_open(&self) -> bool {
+        self.failures >= FAILURES_TO_OPEN
+    }
+
     /// A call got an answer.
     pub(super) fn succeeded(&mut self) {
         *self = Self::closed();
@@ -79,6 +84,7 @@ mod tests {
             assert_eq!(breaker.admit(now, CALL), Ok(()));
             breaker.failed(now, None);
         }
+        assert!(breaker.is_open());
         assert_eq!(breaker.admit(now, CALL), Err(FIRST_REST));
         let later = now + FIRST_REST;
         assert_eq!(breaker.admit(later, CALL), Ok(()), "the probe");
@@ -88,6 +94,7 @@ mod tests {
         let probe = later + FIRST_REST * 2;
         assert_eq!(breaker.admit(probe, CALL), Ok(()));
         breaker.succeeded();
+        assert!(!breaker.is_open());
         assert_eq!(breaker.admit(probe, CALL), Ok(()));
         assert_eq!(breaker.admit(probe, CALL), Ok(()));
     }

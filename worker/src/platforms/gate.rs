@@ -12,11 +12,12 @@ use stormhook_shared::domain::kind::{self, Kind};
 use stormhook_shared::domain::ledger::Action;
 
 use stormhook_shared::ports::platform::{
-    Forwarded, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
+    Forwarded, News, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
 };
 use tokio::sync::Semaphore;
 
 use super::breaker::Breaker;
+use super::health::ConnectionHealth;
 use super::recording;
 
 /// A platform behind its limit and its breaker.
@@ -24,15 +25,21 @@ pub struct Gate {
     platform: Arc<dyn Platform>,
     in_flight: Semaphore,
     breaker: Mutex<Breaker>,
+    health: ConnectionHealth,
 }
 
 impl Gate {
-    /// `platform`, called at most `max_in_flight` times at once.
-    pub fn new(platform: Arc<dyn Platform>, max_in_flight: NonZeroUsize) -> Self {
+    /// `platform`, called at most `max_in_flight` times at once; how it is, is told to `health`.
+    pub(super) fn new(
+        platform: Arc<dyn Platform>,
+        max_in_flight: NonZeroUsize,
+        health: ConnectionHealth,
+    ) -> Self {
         Self {
             platform,
             in_flight: Semaphore::new(max_in_flight.get()),
             breaker: Mutex::new(Breaker::closed()),
+            health,
         }
     }
 
@@ -54,7 +61,9 @@ impl Gate {
                 is_down: false,
             })?;
         let begun = recording::begin();
+        let running = self.health.begins();
         let result = call.await;
+        drop(running);
         let error = result.as_ref().err();
         if let Some(what) = what
             && error != Some(&PlatformError::LeaseEnds)
@@ -66,13 +75,27 @@ impl Gate {
     }
 
     fn note<T>(&self, result: &Result<T, PlatformError>) {
+        self.health.ended(result);
+        let mut breaker = self.breaker();
         match result {
-            Err(PlatformError::Transient {
-                retry_after,
-                is_down: true,
-                ..
-            }) => self.breaker().failed(Instant::now(), *retry_after),
-            _ => self.breaker().succeeded(),
+            Err(
+                error @ PlatformError::Transient {
+                    retry_after,
+                    is_down: true,
+                    ..
+                },
+            ) => {
+                breaker.failed(Instant::now(), *retry_after);
+                if breaker.is_open() {
+                    self.health.is_left_alone(error);
+                }
+            }
+            _ => {
+                if breaker.is_open() {
+                    self.health.is_reachable();
+                }
+                breaker.succeeded();
+            }
         }
     }
 
@@ -143,5 +166,9 @@ impl Platform for Gate {
 
     fn call_timeout(&self) -> Duration {
         self.platform.call_timeout()
+    }
+
+    fn news(&self, action: &Action) -> Option<Box<dyn News>> {
+        self.platform.news(action)
     }
 }

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod gate;
+mod health;
 pub mod rancher;
 pub(crate) mod recording;
 mod watch;
@@ -15,6 +16,7 @@ use stormhook_shared::domain::ids::ProjectId;
 use stormhook_shared::ports::platform::Platform;
 
 pub use gate::Gate;
+pub use health::PlatformHealth;
 use rancher::{Rancher, RancherError};
 pub(crate) use watch::watch;
 
@@ -37,10 +39,11 @@ enum ConnectionError {
 
 /// A platform for each project, behind a gate of its own. Nothing is called yet. `lease_ttl`: how long a lease lasts,
 /// where there are leases: half of that is what a changing call may take, so that a lease which is renewed in time
-/// always outlasts it.
+/// always outlasts it. `health`: where the connections tell how they are.
 pub fn connect(
     projects: &BTreeMap<ProjectId, ProjectConfiguration>,
     lease_ttl: Option<Duration>,
+    health: &PlatformHealth,
 ) -> Result<BTreeMap<ProjectId, Arc<dyn Platform>>, ConnectError> {
     let change_timeout = lease_ttl.map(|ttl| ttl / 2);
     projects
@@ -51,7 +54,7 @@ pub fn connect(
                 project: project.clone(),
                 source,
             })?;
-            let gate = Gate::new(platform, configuration.max_in_flight);
+            let gate = Gate::new(platform, configuration.max_in_flight, health.of(project));
             Ok((project.clone(), Arc::new(gate) as Arc<dyn Platform>))
         })
         .collect()

@@ -4,12 +4,19 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, RequestBuilder, redirect};
+use reqwest::header::{
+    ACCEPT, CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use reqwest::{Method, RequestBuilder, StatusCode, Upgraded, redirect};
 use serde_json::Value;
 use stormhook_shared::configuration::{RancherConfiguration, Secret};
 use stormhook_shared::domain::ids::ProjectId;
 use stormhook_shared::ports::platform::{Forwarded, PlatformError};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use url::Url;
 
 use super::answer;
@@ -199,6 +206,33 @@ impl Connection {
             }
         }
         Ok(all)
+    }
+
+    /// Subscribes to the changes of the environment's resources.
+    pub(super) async fn subscribe(&self) -> Result<WebSocketStream<Upgraded>, PlatformError> {
+        let mut url = self.url(&["subscribe"]);
+        url.query_pairs_mut()
+            .append_pair("eventNames", "resource.change");
+        let what = format!("GET {}", url.path());
+        let key = generate_key();
+        let request = self
+            .authorized(self.http.get(url))
+            .header(CONNECTION, "Upgrade")
+            .header(UPGRADE, "websocket")
+            .header(SEC_WEBSOCKET_VERSION, "13")
+            .header(SEC_WEBSOCKET_KEY, &key);
+        let no_answer = |error| answer::no_answer(&what, &error).into_error();
+        let response = request.send().await.map_err(no_answer)?;
+        let expected = derive_accept_key(key.as_bytes());
+        let accepted = response.headers().get(SEC_WEBSOCKET_ACCEPT);
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS
+            || accepted.is_none_or(|accepted| accepted != expected.as_str())
+        {
+            let message = format!("{what}: no websocket, but {}", response.status());
+            return Err(PlatformError::Refused { message });
+        }
+        let socket = response.upgrade().await.map_err(no_answer)?;
+        Ok(WebSocketStream::from_raw_socket(socket, Role::Client, None).await)
     }
 
     fn url(&self, path: &[&str]) -> Url {

@@ -5,12 +5,14 @@ mod answer;
 mod connection;
 mod host;
 mod labels;
+mod news;
 mod old_hooks;
 mod scale_hosts;
 mod service;
 mod upgrade;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,11 +25,12 @@ use stormhook_shared::domain::kind::{self, Kind, OnFailure};
 use stormhook_shared::domain::ledger::Action;
 use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::ports::platform::{
-    Forwarded, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
+    Forwarded, News, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
 };
 
 use connection::Connection;
 pub use connection::RancherError;
+use news::Feed;
 pub use old_hooks::OldHook;
 use upgrade::Upgrade;
 
@@ -37,7 +40,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// One environment of a Cattle server.
 pub struct Rancher {
     project: ProjectId,
-    connection: Connection,
+    connection: Arc<Connection>,
+    feed: Feed,
 }
 
 impl Rancher {
@@ -49,9 +53,12 @@ impl Rancher {
         change_timeout: Option<Duration>,
     ) -> Result<Self, RancherError> {
         let change_timeout = change_timeout.map_or(CALL_TIMEOUT, |most| most.min(CALL_TIMEOUT));
+        let connection = Connection::new(project, options, CALL_TIMEOUT, change_timeout)?;
+        let connection = Arc::new(connection);
         Ok(Self {
             project: project.clone(),
-            connection: Connection::new(project, options, CALL_TIMEOUT, change_timeout)?,
+            feed: Feed::new(Arc::clone(&connection)),
+            connection,
         })
     }
 
@@ -216,6 +223,10 @@ impl Platform for Rancher {
 
     fn call_timeout(&self) -> Duration {
         self.connection.change_timeout()
+    }
+
+    fn news(&self, action: &Action) -> Option<Box<dyn News>> {
+        self.feed.news(action)
     }
 }
 
