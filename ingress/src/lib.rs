@@ -14,6 +14,7 @@ mod kept_headers;
 mod marker;
 mod metrics;
 mod prefer;
+mod receiver_actions;
 mod receivers;
 mod redaction;
 mod redelivery;

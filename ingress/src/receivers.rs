@@ -1,4 +1,4 @@
-//! Managing receivers: the collection, each one, and the actions on it.
+//! Managing receivers: the collection and each one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use stormhook_shared::ports::questions::{Answer, Question};
 use stormhook_shared::ports::registry::RegistryError;
 use stormhook_shared::receiver_json::{self, Rendering};
 
-use crate::access::{Grant, Need, authorize, required};
+use crate::access::{Grant, Need, authorize};
 use crate::app::App;
 use crate::body;
 use crate::error::ApiError;
@@ -22,10 +22,6 @@ use crate::error::ApiError;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a change is tried again that somebody else's change came before.
 const TRIES: usize = 5;
-/// The longest overlap of two trigger URLs: a week.
-const LONGEST_OVERLAP_SECONDS: u64 = 7 * 86_400;
-/// The longest time for which a receiver is disabled by seconds: a year.
-const LONGEST_DISABLED_SECONDS: u64 = 366 * 86_400;
 
 /// `GET /v1-webhooks/receivers`
 pub(crate) async fn list(
@@ -155,65 +151,8 @@ pub(crate) async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// `POST /v1-webhooks/receivers/{id}?action=rotate|enable|disable`
-pub(crate) async fn act(
-    app: web::Data<App>,
-    request: HttpRequest,
-    id: web::Path<String>,
-    payload: web::Payload,
-) -> Result<HttpResponse, ApiError> {
-    let grant = authorize(&app, &request, Need::Write)?;
-    find(&app, &grant, &id)?;
-    let action = required(&request, "action")?;
-    let options = body::read_optional_json(&request, payload).await?;
-    let now = Timestamp::now();
-    let changed = match action.as_str() {
-        "rotate" => {
-            only(&options, &["overlapSeconds"])?;
-            let overlap = seconds(&options, "overlapSeconds", 0, LONGEST_OVERLAP_SECONDS)?;
-            let overlap = Duration::from_secs(overlap.unwrap_or(0));
-            alter(&app, &grant, &id, |receiver| {
-                Ok(Receiver {
-                    keys: receiver.keys.rotated(overlap, now),
-                    ..receiver.clone()
-                })
-            })
-            .await?
-        }
-        "enable" => {
-            only(&options, &[])?;
-            set_activity(&app, &grant, &id, Activity::Active).await?
-        }
-        "disable" => {
-            let until = disabled_until(&options, now)?;
-            set_activity(&app, &grant, &id, Activity::Disabled { until }).await?
-        }
-        other => {
-            let message =
-                format!("{other:?} is no action; a receiver has rotate, enable and disable");
-            return Err(ApiError::invalid("InvalidAction", "action", message));
-        }
-    };
-    Ok(HttpResponse::Ok().json(shown(&app, &request, &grant, &changed)))
-}
-
-async fn set_activity(
-    app: &App,
-    grant: &Grant,
-    id: &str,
-    activity: Activity,
-) -> Result<Receiver, ApiError> {
-    alter(app, grant, id, |receiver| {
-        Ok(Receiver {
-            activity,
-            ..receiver.clone()
-        })
-    })
-    .await
-}
-
 /// Stores what `change` makes of the receiver. When somebody else's change comes first, it is made again of that.
-async fn alter(
+pub(crate) async fn alter(
     app: &App,
     grant: &Grant,
     id: &str,
@@ -269,14 +208,16 @@ async fn reached(app: &App, revision: Revision) -> Result<(), ApiError> {
     ))
 }
 
-fn find(app: &App, grant: &Grant, id: &str) -> Result<Arc<Receiver>, ApiError> {
+/// The receiver with this id in the granted project.
+pub(crate) fn find(app: &App, grant: &Grant, id: &str) -> Result<Arc<Receiver>, ApiError> {
     let id: Option<ReceiverId> = id.parse().ok();
     id.and_then(|id| app.directory.get(id))
         .filter(|receiver| receiver.project == grant.project)
         .ok_or_else(|| ApiError::not_found("there is no such receiver in this project"))
 }
 
-fn shown(app: &App, request: &HttpRequest, grant: &Grant, receiver: &Receiver) -> Value {
+/// `receiver` as the API shows it to whom the grant is.
+pub(crate) fn shown(app: &App, request: &HttpRequest, grant: &Grant, receiver: &Receiver) -> Value {
     let base = app.base(request);
     let project = &receiver.project;
     let url = grant.sees_urls().then(|| {
@@ -298,65 +239,6 @@ fn shown(app: &App, request: &HttpRequest, grant: &Grant, receiver: &Receiver) -
             now,
         },
     )
-}
-
-fn disabled_until(options: &Value, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
-    only(options, &["seconds", "until"])?;
-    let seconds = seconds(options, "seconds", 1, LONGEST_DISABLED_SECONDS)?;
-    let until = match &options["until"] {
-        Value::Null => None,
-        Value::String(text) => Some(
-            text.parse()
-                .map_err(|error| ApiError::invalid("InvalidFormat", "until", format!("{error}")))?,
-        ),
-        other => {
-            let message = format!("until must be a time like 2026-11-23T21:00:00Z, not {other}");
-            return Err(ApiError::invalid("InvalidFormat", "until", message));
-        }
-    };
-    match (seconds, until) {
-        (Some(_), Some(_)) => {
-            let message = "give seconds or until, not both";
-            Err(ApiError::invalid("InvalidOption", "until", message))
-        }
-        (_, Some(until)) if until <= now => {
-            let message = format!("until ({until}) has passed already");
-            Err(ApiError::invalid("InvalidOption", "until", message))
-        }
-        (Some(seconds), None) => Ok(Some(now.plus(Duration::from_secs(seconds)))),
-        (None, until) => Ok(until),
-    }
-}
-
-/// An action's options must be those that it has: a typo must not go unnoticed.
-fn only(options: &Value, known: &[&str]) -> Result<(), ApiError> {
-    let Some(fields) = options.as_object() else {
-        let message = format!("the body must be a JSON object, but it is {options}");
-        return Err(ApiError::invalid("InvalidFormat", "body", message));
-    };
-    let is_unknown = |field: &&String| !known.contains(&field.as_str());
-    match fields.keys().find(is_unknown) {
-        None => Ok(()),
-        Some(field) => {
-            let message = format!("{field} is not an option of this action");
-            Err(ApiError::invalid("InvalidOption", field, message))
-        }
-    }
-}
-
-fn seconds(options: &Value, field: &str, least: u64, most: u64) -> Result<Option<u64>, ApiError> {
-    match &options[field] {
-        Value::Null => Ok(None),
-        value => match value.as_u64() {
-            Some(seconds) if (least..=most).contains(&seconds) => Ok(Some(seconds)),
-            _ => {
-                let message = format!(
-                    "{field} must be a whole number from {least} to {most}, but it is {value}"
-                );
-                Err(ApiError::invalid("InvalidFormat", field, message))
-            }
-        },
-    }
 }
 
 fn name_taken(project: &ProjectId, name: &str) -> ApiError {

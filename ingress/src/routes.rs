@@ -6,7 +6,9 @@ use serde_json::json;
 use crate::access::{Need, authorize};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::{counts, endpoint, receivers, redelivery, schemas, targets, triggers};
+use crate::{
+    counts, endpoint, receiver_actions, receivers, redelivery, schemas, targets, triggers,
+};
 
 /// Sets up all routes.
 pub(crate) fn configure(routes: &mut web::ServiceConfig) {
@@ -23,7 +25,7 @@ pub(crate) fn configure(routes: &mut web::ServiceConfig) {
                 .route(web::get().to(receivers::show))
                 .route(web::put().to(receivers::update))
                 .route(web::delete().to(receivers::delete))
-                .route(web::post().to(receivers::act)),
+                .route(web::post().to(receiver_actions::act)),
         )
         .service(resource("/v1-webhooks/triggers", "GET").route(web::get().to(triggers::list)))
         .service(

@@ -58,9 +58,8 @@ pub(crate) async fn name_in_header(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let is_management =
         request.path().starts_with("/v1-webhooks") && request.path() != "/v1-webhooks/endpoint";
-    let project = parameter(request.request(), "projectId");
     let address = is_management.then(|| {
-        let project = project.unwrap_or_default();
+        let project = parameter(request.request(), "projectId").unwrap_or_default();
         Address::of(&app, request.request(), &project).of_schema("")
     });
     let mut response = next.call(request).await?;
