@@ -501,6 +501,41 @@ mod tests {
         }
     }
 
+    /// What registries say beside what is needed grows over the years, up to what a body may have.
+    #[test]
+    fn each_registry_is_understood_in_a_body_of_a_mebibyte() {
+        for (format, body, image, _) in examples() {
+            let mut large = body.clone();
+            let rest = 1024 * 1024 - body.to_string().len() - r#","padding":"""#.len();
+            large["padding"] = json!("x".repeat(rest));
+            assert_eq!(large.to_string().len(), 1024 * 1024);
+            let Ok(Notice::Pushed(pushes)) = read(format, &large) else {
+                panic!("{format:?} is not understood");
+            };
+            assert_eq!(pushes[0].to_string(), image, "{format:?}");
+        }
+    }
+
+    /// 1 to 128 of `[A-Za-z0-9_.-]`, not starting with `.` or `-`, in each format where the tag stands.
+    #[test]
+    fn tags_are_taken_up_to_the_borders_of_their_rule() {
+        for (format, body, _, _) in examples() {
+            let with = |tag: &str| {
+                let text = body.to_string().replace("\"v1\"", &json!(tag).to_string());
+                parse(format, AddressType::RegistryVpc, text.as_bytes())
+            };
+            for tag in ["a", "_", "1.0", "A-b_c.9", &"x".repeat(128)] {
+                let Ok(Notice::Pushed(pushes)) = with(tag) else {
+                    panic!("{format:?} {tag}: {:?}", with(tag));
+                };
+                assert_eq!(pushes[0].tag.to_string(), tag, "{format:?}");
+            }
+            for tag in [".a", "-a", "a b", "a/b", "a:b", "ä", &"x".repeat(129)] {
+                assert!(with(tag).is_err(), "{format:?} {tag}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_json_or_too_deep_is_told() {
         let deep = "[".repeat(1_000_000);
