@@ -327,7 +327,7 @@ pub struct TriggerOptions {
     /// The body to send
     #[arg(long, env = "STORMHOOK_DATA")]
     pub data: Option<String>,
-    /// Wait for the outcome, this many seconds at most
+    /// Wait for the outcome, this many seconds at most (30 if no number follows)
     #[arg(long, env = "STORMHOOK_WAIT", value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30")]
     pub wait: Option<u32>,
     /// Send it once however often this command runs with this key
