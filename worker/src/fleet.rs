@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use stormhook_shared::domain::group::Partition;
 use stormhook_shared::ports::leases::{Census, Lease};
 use stormhook_shared::ports::{Unavailable, leases};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::assignment::assign;
@@ -55,8 +56,9 @@ impl Fleet {
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for look in 0_u32.. {
             tokio::select! {
-                _ = looks.tick() => {}
+                biased;
                 () = self.stop.cancelled() => break,
+                _ = looks.tick() => {}
             }
             if look % LOOKS_A_RENEWAL == 0
                 && let Err(error) = self.renew().await

@@ -15,6 +15,8 @@ mod metrics;
 mod outcome_log;
 mod partition;
 pub mod platforms;
+#[cfg(test)]
+mod simulation;
 mod trigger_detail;
 
 use std::collections::BTreeMap;

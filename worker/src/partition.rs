@@ -69,12 +69,13 @@ impl PartitionWorker {
         let mut checkpoints = tokio::time::interval(CHECKPOINT_INTERVAL);
         loop {
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => break,
+                _ = checkpoints.tick() => self.checkpoint(position, &mut stored).await,
                 result = self.read_on(position) => match result {
                     Ok(through) => position = through,
                     Err(Interrupted) => break,
                 },
-                _ = checkpoints.tick() => self.checkpoint(position, &mut stored).await,
             }
         }
         self.executors.close();
@@ -251,6 +252,7 @@ async fn work_for_group(
     loop {
         executor.settle_all().await;
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = queue.pushed() => {}
             () = tokio::time::sleep(IDLE) => {

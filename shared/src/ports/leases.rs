@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Unavailable;
 use crate::domain::group::Partition;
@@ -72,9 +73,17 @@ impl Lease {
         self.partition
     }
 
-    /// Moves its end to `end`.
+    /// Moves its end to `end`. One that has ended stays so: somebody else may have had the partition meanwhile, and what
+    /// is begun under this lease would be stale.
     pub fn prolong(&self, end: LeaseEnd) {
-        self.end.send_replace(end);
+        let now = Instant::now();
+        self.end.send_if_modified(|old| {
+            let lasts = old.is_none_or(|old| now < old);
+            if lasts {
+                *old = end;
+            }
+            lasts
+        });
     }
 
     /// Whether it has ended at `now`.

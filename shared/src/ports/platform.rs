@@ -1,10 +1,11 @@
 //! A container platform: what triggers act upon.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::decide::Seen;
 use crate::domain::group::GroupKey;

@@ -131,6 +131,7 @@ impl Executor {
         self.context.progress.tell(&self.key, told);
         let room = LARGEST_BATCH.saturating_sub(batch.len());
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => return Err(Interrupted),
             () = tokio::time::sleep(rest) => {}
             () = self.queue.pushed(), if room > 0 => {}

@@ -22,6 +22,8 @@ use crate::context::Context;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause between two tries, unless the platform asks for a longer one.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// By which part of itself a pause is longer or shorter at most. Simulations must go the same way each time.
+const JITTER: f64 = if cfg!(test) { 0.0 } else { 0.5 };
 
 /// Who performs, and where.
 pub(super) struct Performer<'a> {
@@ -291,6 +293,7 @@ impl Performer<'_> {
     /// Returns once the lease was prolonged. One that is lost ends the work.
     pub(super) async fn lease_prolonged(&self) -> Result<(), Interrupted> {
         tokio::select! {
+            biased;
             () = self.lease.prolonged() => Ok(()),
             () = self.stop.cancelled() => Err(Interrupted),
         }
@@ -363,7 +366,7 @@ pub(crate) fn pauses() -> ExponentialBackoff {
         current_interval: FIRST_PAUSE,
         max_interval: LONGEST_PAUSE,
         multiplier: 2.0,
-        randomization_factor: 0.5,
+        randomization_factor: JITTER,
         max_elapsed_time: None,
         ..ExponentialBackoff::default()
     }
@@ -378,6 +381,7 @@ pub(crate) async fn pause(
     let pause = pauses.next_backoff().unwrap_or(LONGEST_PAUSE);
     let pause = pause.max(retry_after.unwrap_or_default());
     tokio::select! {
+        biased;
         () = tokio::time::sleep(pause) => Ok(()),
         () = stop.cancelled() => Err(Interrupted),
     }

@@ -92,8 +92,8 @@ impl GroupQueue {
     /// Adds the next trigger of the log, or only notes that there is one.
     pub(crate) fn push(&self, logged: Logged) {
         let mut inner = self.lock();
-        if logged.sequence <= inner.taken {
-            return; // It was read from the log already.
+        if logged.sequence <= inner.newest {
+            return; // It waits already, or is or was read from the log by the executor.
         }
         inner.newest = inner.newest.max(logged.sequence);
         let fits = !inner.has_overflowed
@@ -182,6 +182,25 @@ fn weight(logged: &Logged) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stormhook_shared::domain::time::Timestamp;
+    use stormhook_tests::contract::trigger_log::trigger;
+
+    fn logged(sequence: u64) -> Logged {
+        Logged {
+            sequence: Sequence(sequence),
+            trigger: trigger("g", Some(&sequence.to_string()), Timestamp::from_millis(0)),
+        }
+    }
+
+    #[test]
+    fn what_is_handed_out_again_waits_once() {
+        let queue = GroupQueue::new(Sequence(0), Arc::new(Budget::new(10_000)));
+        for sequence in [1, 2, 1, 2, 3] {
+            queue.push(logged(sequence));
+        }
+        let expected = (1..=3).map(logged).collect();
+        assert_eq!(queue.take(10), Taken::Triggers(expected));
+    }
 
     #[test]
     fn what_was_read_from_the_log_before_the_partitions_reader_came_there_lags_until_it_is_settled()
