@@ -2,6 +2,7 @@
 //! running Stormhook over its HTTP API (all other commands).
 
 mod arguments;
+mod chart;
 mod client;
 mod commands;
 mod moment;

@@ -24,6 +24,7 @@ mod signature;
 mod targets;
 mod trigger_json;
 mod triggers;
+mod what_if;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

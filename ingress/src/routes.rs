@@ -7,7 +7,7 @@ use crate::access::{Need, authorize};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::{
-    counts, endpoint, receiver_actions, receivers, redelivery, schemas, targets, triggers,
+    counts, endpoint, receiver_actions, receivers, redelivery, schemas, targets, triggers, what_if,
 };
 
 /// Sets up all routes.
@@ -26,6 +26,10 @@ pub(crate) fn configure(routes: &mut web::ServiceConfig) {
                 .route(web::put().to(receivers::update))
                 .route(web::delete().to(receivers::delete))
                 .route(web::post().to(receiver_actions::act)),
+        )
+        .service(
+            resource("/v1-webhooks/receivers/{id}/what-if", "POST")
+                .route(web::post().to(what_if::compare)),
         )
         .service(resource("/v1-webhooks/triggers", "GET").route(web::get().to(triggers::list)))
         .service(

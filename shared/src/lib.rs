@@ -14,3 +14,4 @@ pub mod program;
 pub mod receiver_json;
 pub mod registry_notice;
 pub mod telemetry;
+pub mod what_if;

@@ -23,7 +23,7 @@ use stormhook_shared::domain::kind::{
 use stormhook_shared::domain::ledger::{
     Action, Entry, Group, GroupState, OpenPlan, Performance, Plan, Record,
 };
-use stormhook_shared::domain::outcome::{Code, Outcome, Status};
+use stormhook_shared::domain::outcome::{Code, Outcome, Status, Verdict};
 use stormhook_shared::domain::receiver::{
     Activity, Condition, Dedupe, KeyVersions, OnLimit, OnRepeat, OnResolved, Options, Receiver,
     Test,
@@ -32,6 +32,7 @@ use stormhook_shared::domain::scaling::{Amount, Bounds, Direction};
 use stormhook_shared::domain::selector::Selector;
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::{Logged, Source, Trigger};
+use stormhook_shared::what_if::{Recorded, Rerun, Start};
 
 const NOW: i64 = 1_800_000_000_000;
 
@@ -444,6 +445,35 @@ fn in_batches(story: &Story, start: &Platform, cuts: &[usize]) -> World {
     world
 }
 
+/// Where a story's history begins.
+fn what_if_start(story: &Story, scale: u32) -> Start {
+    let changed = &story.receivers[0];
+    Start {
+        state: GroupState {
+            scale: Some(scale),
+            ..GroupState::default()
+        },
+        target: changed.kind.target(),
+        name: "web".to_owned(),
+        receivers: story
+            .receivers
+            .iter()
+            .map(|receiver| (receiver.id, Arc::clone(receiver)))
+            .collect(),
+        changed: changed.id,
+    }
+}
+
+fn recorded(waiting: &Waiting, outcome: &Outcome) -> Recorded {
+    Recorded {
+        facts: outcome.trigger.clone(),
+        trigger: waiting.trigger().clone(),
+        verdict: outcome.verdict.clone(),
+        decided_at: outcome.settled_at,
+        settled_at: outcome.settled_at,
+    }
+}
+
 fn driver() -> impl Strategy<Value = Driver> {
     prop_oneof![Just(Driver::ScaleService), Just(Driver::ScaleHost)]
 }
@@ -504,6 +534,34 @@ proptest! {
                 prop_assert!(to >= scaling.bounds.min());
             }
             prop_assert!(from.abs_diff(to) <= scaling.amount.get());
+        }
+    }
+
+    #[test]
+    fn under_the_same_receivers_history_would_have_been_the_same(
+        driver in driver(),
+        receivers in prop::collection::vec(receiver(), 1..4),
+        calls in calls(),
+        start in 0_u32..25,
+        failures in prop::collection::vec(any::<bool>(), 1..5),
+        cut in 1_usize..40,
+    ) {
+        let story = story(driver, receivers, &calls);
+        let mut world = World::new(Platform::new(driver, start));
+        for (batch, fails) in story.waiting.chunks(cut).zip(failures.iter().cycle()) {
+            world.settle(batch, fails.then_some(Code::PlatformRefused));
+        }
+        let mut rerun = Rerun::new(what_if_start(&story, start));
+        for (waiting, outcome) in story.waiting.iter().zip(&world.outcomes) {
+            let decided = rerun.decide(recorded(waiting, outcome));
+            let ends = |verdict: &Verdict| (verdict.code, verdict.from, verdict.to);
+            // A batch that fails takes those along that were in their cooldown whatever became of it.
+            let is_taken_along = outcome.verdict.code == Code::PlatformRefused
+                && decided.what_if.code == Code::CoolingDown;
+            if !is_taken_along {
+                prop_assert_eq!(ends(&decided.what_if), ends(&outcome.verdict), "{:?}", outcome);
+            }
+            prop_assert_eq!(decided.scale, decided.recorded_scale);
         }
     }
 

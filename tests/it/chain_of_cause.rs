@@ -60,7 +60,7 @@ async fn a_trigger_tells_its_whole_chain_of_cause() {
     }
     let (code, _, error) = run(folder.path(), &["show", "nothing"]).await;
     assert_eq!(code, 1);
-    assert!(error.contains("no such trigger"), "{error}");
+    assert!(error.contains("no trigger's id"), "{error}");
     up.stop().await;
 }
 

@@ -7,6 +7,7 @@
 
 mod alert_storm;
 mod alertmanager;
+mod answers;
 mod bad_input;
 mod bad_start;
 mod chain_of_cause;
@@ -27,3 +28,4 @@ mod rancher_connection;
 mod rancher_defects;
 mod replays;
 mod service_upgrades;
+mod what_if;

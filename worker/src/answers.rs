@@ -11,13 +11,13 @@ use stormhook_shared::ports::Unavailable;
 use stormhook_shared::ports::ledger::LedgerError;
 use stormhook_shared::ports::platform::TargetKind;
 use stormhook_shared::ports::questions::{
-    Answer, Answerer, AwaitOutcome, CountsQuery, HistoryQuery, Question,
+    Answer, Answerer, AwaitOutcome, CountsQuery, HistoryQuery, Question, WhatIfQuery,
 };
 
 use crate::context::Context;
 use crate::lookup;
 use crate::outcome_log::{self, OutcomeLog, Unreadable};
-use crate::trigger_detail;
+use crate::{trigger_detail, what_if};
 
 /// How long a question of history waits for a log that is being read or rebuilt.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -54,6 +54,7 @@ impl Answers {
             Question::Targets { project, of } => return self.targets(&project, of).await,
             Question::Triggers(query) => self.page(query).await,
             Question::Counts(query) => self.counts(query).await,
+            Question::WhatIf(query) => self.what_if(query).await,
             Question::Appended { group, id } => self.appended(&group, id).await,
             Question::Trigger {
                 project,
@@ -93,6 +94,11 @@ impl Answers {
     ) -> Result<Answer, Unanswered> {
         self.context.log.level(PATIENCE).await?;
         trigger_detail::find(&self.context, project, id, wait).await
+    }
+
+    async fn what_if(&self, query: WhatIfQuery) -> Result<Answer, Unanswered> {
+        self.context.log.level(PATIENCE).await?;
+        what_if::compare(&self.context, query).await
     }
 
     async fn appended(&self, group: &GroupKey, id: TriggerId) -> Result<Answer, Unanswered> {

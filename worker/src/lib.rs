@@ -18,6 +18,7 @@ pub mod platforms;
 #[cfg(test)]
 mod simulation;
 mod trigger_detail;
+mod what_if;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

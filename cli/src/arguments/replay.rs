@@ -1,6 +1,7 @@
 //! Options of the commands that tell of triggers that were, and send them again.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -9,7 +10,7 @@ use super::Output;
 /// Options of `show`.
 #[derive(Args)]
 pub struct ShowOptions {
-    /// The trigger's id
+    /// The trigger's id, or a receiver's name for the newest of its triggers
     pub trigger: String,
     #[command(flatten)]
     pub output: Output,
@@ -50,6 +51,30 @@ pub struct ReplayOptions {
     /// Names the replay: under the same name no trigger is sent a second time [default: made of times and filters]
     #[arg(long, env = "STORMHOOK_ID", value_name = "NAME")]
     pub id: Option<String>,
+    /// Send nothing, but tell what would have been under the changed receiver in this JSON file (- for standard input)
+    #[arg(
+        long,
+        env = "STORMHOOK_WHAT_IF",
+        value_name = "FILE",
+        conflicts_with_all = ["apply", "group", "status", "id", "ignore_cooldown"]
+    )]
+    pub what_if: Option<PathBuf>,
+    /// Draw both scales over time into this .svg or .png file
+    #[arg(
+        long,
+        env = "STORMHOOK_CHART",
+        value_name = "FILE",
+        requires = "what_if"
+    )]
+    pub chart: Option<PathBuf>,
+    /// How many triggers are told one by one
+    #[arg(
+        long,
+        env = "STORMHOOK_LIMIT",
+        default_value_t = 100,
+        requires = "what_if"
+    )]
+    pub limit: u64,
     #[command(flatten)]
     pub output: Output,
 }

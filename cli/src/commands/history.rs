@@ -16,8 +16,8 @@ use crate::moment::moment;
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 /// The most that the API gives at once.
 const LARGEST_PAGE: u64 = 1_000;
-const COLUMNS: [&str; 7] = [
-    "accepted", "receiver", "group", "state", "code", "scale", "why",
+const COLUMNS: [&str; 8] = [
+    "accepted", "id", "receiver", "group", "state", "code", "scale", "why",
 ];
 
 /// Shows triggers and what came of them, the newest first; with `--follow` or `--oldest-first`, the oldest first.
@@ -139,7 +139,7 @@ fn show(triggers: &[Value], format: HistoryFormat, is_first: bool) -> Result<()>
     }
 }
 
-fn row(trigger: &Value) -> [String; 7] {
+fn row(trigger: &Value) -> [String; 8] {
     let outcome = &trigger["outcome"];
     let state = if outcome.is_object() {
         text(&outcome["status"])
@@ -153,6 +153,7 @@ fn row(trigger: &Value) -> [String; 7] {
     };
     [
         text(&trigger["acceptedAt"]),
+        text(&trigger["id"]),
         text(&trigger["receiverName"]),
         text(&trigger["group"]),
         state,

@@ -9,3 +9,4 @@ pub mod sandbox;
 pub mod show;
 pub mod table;
 pub mod trigger;
+pub mod what_if;

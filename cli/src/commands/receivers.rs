@@ -218,7 +218,8 @@ fn new_receiver(new: &NewReceiver) -> Result<Value> {
     Ok(receiver)
 }
 
-fn read_json(path: &Path) -> Result<Value> {
+/// The JSON in the file at `path`, or on standard input where that is `-`.
+pub fn read_json(path: &Path) -> Result<Value> {
     let text = if path == Path::new("-") {
         let mut text = String::new();
         std::io::stdin()

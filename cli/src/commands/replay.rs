@@ -14,6 +14,7 @@ use stormhook_shared::domain::time::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::table::{print, print_json, table, text};
+use super::what_if;
 use crate::arguments::{Format, ReplayOptions};
 use crate::client::{Client, Refusal};
 use crate::moment::moment;
@@ -49,6 +50,9 @@ struct Selection {
 pub async fn run(options: ReplayOptions) -> Result<()> {
     let client = Client::new(&options.output.server)?;
     let range = Range::parse(&options)?;
+    if let Some(file) = &options.what_if {
+        return what_if::run(&client, &options, file, range.since, range.until).await;
+    }
     let selection = select(&client, &range).await?;
     if !options.apply {
         return show(&selection, options.output.format);

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::Value;
+use stormhook_shared::domain::ids::TriggerId;
 use stormhook_shared::domain::time::Timestamp;
 
 use super::table::{print, print_json, text};
@@ -18,12 +19,29 @@ const INDENT: &str = "                        ";
 /// Shows one trigger.
 pub async fn run(options: ShowOptions) -> Result<()> {
     let client = Client::new(&options.output.server)?;
-    let path = format!("triggers/{}", options.trigger);
+    let path = format!("triggers/{}", id_of(&client, &options.trigger).await?);
     let trigger = client.get(&path, &[]).await?;
     match options.output.format {
         Format::Json => print_json(&trigger),
         Format::Table => print(&timeline(&trigger)),
     }
+}
+
+/// The id that `choice` is, or that of the newest trigger of the receiver that it names.
+async fn id_of(client: &Client, choice: &str) -> Result<String> {
+    if choice.parse::<TriggerId>().is_ok() {
+        return Ok(choice.to_owned());
+    }
+    let receiver = client
+        .receiver_id(choice)
+        .await
+        .with_context(|| format!("{choice:?} is no trigger's id, and no receiver's name either"))?;
+    let query = [("receiverId", receiver.as_str()), ("limit", "1")];
+    let newest = client.get("triggers", &query).await?;
+    let id = newest["data"][0]["id"].as_str();
+    Ok(id
+        .with_context(|| format!("{choice} was never called"))?
+        .to_owned())
 }
 
 /// What led to what, a line a moment.

@@ -50,6 +50,15 @@ impl Waiting {
         }
     }
 
+    /// A trigger of which `facts` were recorded, to be decided under `receiver`.
+    pub(crate) fn recorded(facts: TriggerFacts, trigger: Trigger, receiver: Arc<Receiver>) -> Self {
+        Self {
+            facts,
+            trigger,
+            receiver: Some(receiver),
+        }
+    }
+
     /// Until when it is retried, if its first try was at `since`.
     pub fn deadline(&self, since: Timestamp) -> Timestamp {
         let deadline = self

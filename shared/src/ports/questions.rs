@@ -16,7 +16,9 @@ use crate::domain::kind::Kind;
 use crate::domain::ledger::{Action, Drift};
 use crate::domain::outcome::{Code, Outcome, Status, TriggerFacts};
 use crate::domain::push::Notice;
+use crate::domain::receiver::Receiver;
 use crate::domain::time::Timestamp;
+use crate::what_if::Comparison;
 
 /// Carries questions to workers and their answers back.
 #[async_trait]
@@ -55,6 +57,8 @@ pub enum Question {
     Triggers(HistoryQuery),
     /// How many triggers came to which end, hour by hour.
     Counts(CountsQuery),
+    /// What would have been if a receiver had been another?
+    WhatIf(WhatIfQuery),
     /// Is there a trigger with this id in the log of `group`, whether it waits or is settled?
     Appended {
         /// The group.
@@ -71,6 +75,23 @@ pub enum Question {
         /// Its place in the log, where it is known and the answer is to wait for its outcome.
         settled: Option<AwaitOutcome>,
     },
+}
+
+/// What would have been if a receiver had been another?
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WhatIfQuery {
+    /// Whose.
+    pub project: ProjectId,
+    /// The receiver as it would have been.
+    pub receiver: Box<Receiver>,
+    /// Of its group's triggers, those that were accepted then or later.
+    pub since: Option<Timestamp>,
+    /// Those that were accepted before then.
+    pub until: Option<Timestamp>,
+    /// Tell those after this place in the log one by one.
+    pub after: Sequence,
+    /// How many of them at most.
+    pub limit: usize,
 }
 
 /// Wait for a trigger's outcome.
@@ -90,6 +111,7 @@ impl Question {
                 settled: Some(wait),
                 ..
             } => wait.timeout + Duration::from_secs(5),
+            Self::WhatIf(_) => Duration::from_secs(25),
             Self::Check { .. } | Self::Targets { .. } => Duration::from_secs(15),
             Self::Triggers(_) | Self::Appended { .. } | Self::Trigger { .. } | Self::Counts(_) => {
                 Duration::from_secs(10)
@@ -186,6 +208,8 @@ pub enum Answer {
     Triggers(HistoryPage),
     /// The hours, the oldest first.
     Counts(Vec<HourCounts>),
+    /// What was, and what would have been.
+    WhatIf(Box<Comparison>),
     /// The trigger, if there is one.
     Appended(Option<Box<HistoryItem>>),
     /// The trigger.

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use stormhook_shared::domain::group::Partition;
-use stormhook_shared::domain::ids::Sequence;
+use stormhook_shared::domain::ids::{Revision, Sequence};
 use stormhook_shared::domain::outcome::{Outcome, TriggerFacts};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::Logged;
@@ -28,15 +28,74 @@ const PAGE: usize = 500;
 
 /// What is settled, in the query's order; one more than its limit if there is more.
 pub(crate) fn settled(store: &Store, query: &HistoryQuery) -> Result<Vec<HistoryItem>, StoreError> {
+    let mut page = Vec::new();
+    walk(store, query, |item, _| {
+        page.push(item);
+        Ok(())
+    })?;
+    Ok(page)
+}
+
+/// An outcome with when it was decided.
+pub(crate) struct Decision {
+    pub(crate) outcome: Outcome,
+    /// When its plan was made, if that was asked for; else when it was settled.
+    pub(crate) decided_at: Timestamp,
+}
+
+/// The same, as they were decided.
+pub(crate) fn decisions(
+    store: &Store,
+    query: &HistoryQuery,
+    with_plans: bool,
+) -> Result<Vec<Decision>, StoreError> {
+    let mut page = Vec::new();
+    let mut plans = store.entries();
+    let mut last = None;
+    walk(store, query, |item, plan| {
+        let Some(outcome) = item.outcome else {
+            return Ok(());
+        };
+        let decided_at = match plan.filter(|_| with_plans) {
+            None => outcome.settled_at,
+            Some(plan) => match last {
+                Some((same, at)) if same == plan => at,
+                _ => store
+                    .decided_at(plan, &mut plans)?
+                    .unwrap_or(outcome.settled_at),
+            },
+        };
+        last = plan.map(|plan| (plan, decided_at));
+        page.push(Decision {
+            outcome,
+            decided_at,
+        });
+        Ok(())
+    })?;
+    Ok(page)
+}
+
+/// Tells what is settled and fits `query`, with the plan that each was part of, up to one more than its limit.
+fn walk(
+    store: &Store,
+    query: &HistoryQuery,
+    mut tell: impl FnMut(HistoryItem, Option<Revision>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let Some(indexes) = indexes(query) else {
-        return Ok(Vec::new());
+        return Ok(());
     };
     let range = range(store, query)?;
-    let mut page = Vec::new();
+    let mut told = 0;
     let mut entries = store.entries();
     for found in store.walk(indexes, &range, query.order) {
         let (_, number) = found?;
-        let Some(LogEntry::Settled { group, outcome, .. }) = entries.get(number)? else {
+        let Some(LogEntry::Settled {
+            group,
+            outcome,
+            plan,
+            ..
+        }) = entries.get(number)?
+        else {
             return Err(StoreError::Damaged(format!(
                 "entry {number} settles no trigger"
             )));
@@ -59,13 +118,14 @@ pub(crate) fn settled(store: &Store, query: &HistoryQuery) -> Result<Vec<History
             outcome: Some(outcome),
         };
         if matches(query, &item) {
-            page.push(item);
-            if page.len() > query.limit {
+            tell(item, plan)?;
+            told += 1;
+            if told > query.limit {
                 break;
             }
         }
     }
-    Ok(page)
+    Ok(())
 }
 
 /// The indexes that all have what fits the query; `None` if nothing that is settled can.

@@ -18,5 +18,5 @@ mod walk;
 
 pub(crate) use chain::LogEntry;
 pub(crate) use counts::counts;
-pub(crate) use history::{item, maybe_waiting, merge, settled, settled_item};
+pub(crate) use history::{Decision, decisions, item, maybe_waiting, merge, settled, settled_item};
 pub(crate) use keeper::{OutcomeLog, Unreadable};

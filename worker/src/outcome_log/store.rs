@@ -228,6 +228,22 @@ impl Store {
         }
     }
 
+    /// When the plan at `revision` of the ledger was made. `entries`: where its neighbours were read from.
+    pub(super) fn decided_at(
+        &self,
+        revision: Revision,
+        entries: &mut Entries<'_>,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let entry = match self.db.get(keys::plan(revision))? {
+            Some(number) => entries.get(parse_number(&number)?)?,
+            None => None,
+        };
+        Ok(match entry {
+            Some(LogEntry::Planned { plan, .. }) => Some(plan.decided_at),
+            _ => None,
+        })
+    }
+
     /// What was called for the record at `revision` of the ledger.
     pub(crate) fn calls(&self, revision: Revision) -> Result<Calls, StoreError> {
         let entry = match self.db.get(keys::calls(revision))? {
