@@ -331,7 +331,7 @@ async fn a_resumed_upgrade_is_recognised_in_each_state() {
 #[tokio::test]
 async fn nothing_is_called_under_a_lease_that_ends() {
     let practice = Practice::start().await;
-    let ends = Some(std::time::Instant::now() + Duration::from_millis(1));
+    let ends = Some(tokio::time::Instant::now() + Duration::from_millis(1));
     let mut notes = Notes::new(Lease::new(Partition(0), ends), false);
     let scaled = practice
         .rancher
