@@ -243,6 +243,7 @@ fn config(driver: Driver) -> Vec<(&'static str, Value)> {
         Driver::ScaleService => {
             let mut fields = vec![("serviceId", fixed(json!({"type": "reference[service]"})))];
             fields.extend(scaling);
+            fields.push(("overrideAutoscaler", switch()));
             fields
         }
         Driver::ScaleHost => {

@@ -159,6 +159,7 @@ fn story(driver: Driver, receivers: Vec<Receiver>, calls: &[(u8, u8)]) -> Story 
                     Kind::ScaleHost(config) if driver == Driver::ScaleService => {
                         Kind::ScaleService(ScaleService {
                             service_id: "1s5".to_owned(),
+                            override_autoscaler: false,
                             scaling: config.scaling,
                         })
                     }
@@ -272,6 +273,7 @@ impl Platform {
                 scale: *scale,
                 version: None,
                 unscalable: None,
+                autoscaled: None,
                 containers: Vec::new(),
             }),
             Self::Hosts { hosts, .. } => Seen::Hosts(HostsSeen {

@@ -8,8 +8,10 @@
 )]
 
 pub mod contract;
+pub mod custom_resources;
 pub mod evidence;
 pub mod fleet;
+pub mod kube;
 pub mod nats;
 pub mod nats_cluster;
 pub mod part;

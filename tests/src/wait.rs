@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// How long a condition may take to come true.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How often it is looked at.
-const INTERVAL: Duration = Duration::from_millis(20);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Returns what `look` finds as soon as it finds something.
 ///

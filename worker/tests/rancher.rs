@@ -17,8 +17,11 @@ use stormhook_shared::domain::ids::ProjectId;
 use stormhook_shared::domain::kind::OnFailure;
 use stormhook_shared::domain::ledger::{Action, UpgradedContainer};
 use stormhook_shared::domain::push::Push;
+use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::leases::Lease;
-use stormhook_shared::ports::platform::{News, Notes, Platform, PlatformError, Step, TargetKind};
+use stormhook_shared::ports::platform::{
+    Need, News, Notes, Platform, PlatformError, Step, TargetKind,
+};
 use stormhook_worker::platforms::rancher::Rancher;
 use tempfile::TempDir;
 
@@ -73,7 +76,9 @@ impl Practice {
     }
 
     async fn observe(&self, group: &str) -> Result<Seen, PlatformError> {
-        self.rancher.observe(&GroupKey::named(group)).await
+        self.rancher
+            .observe(&GroupKey::named(group), Need::Everything)
+            .await
     }
 
     /// Pursues an action to its end, and waits for news in between.
@@ -100,7 +105,11 @@ fn driver(url: &str) -> Rancher {
 }
 
 fn notes() -> Notes {
-    Notes::new(Lease::new(Partition(0), None), false)
+    Notes::new(
+        Lease::new(Partition(0), None),
+        Timestamp::from_millis(0),
+        false,
+    )
 }
 
 async fn told(news: &mut dyn News) {
@@ -207,12 +216,12 @@ async fn an_address_that_is_no_cattle_server_is_told() {
     let metrics = driver(&format!("http://{}/wrong", practice.sandbox.address()));
     let group = GroupKey::named("hosts/1a5/role=web");
     assert!(matches!(
-        metrics.observe(&group).await,
+        metrics.observe(&group, Need::Everything).await,
         Err(PlatformError::Refused { .. })
     ));
     let closed = driver("http://127.0.0.1:1/v2-beta");
     assert!(matches!(
-        closed.observe(&group).await,
+        closed.observe(&group, Need::Everything).await,
         Err(PlatformError::Transient {
             is_down: true,
             is_untouched: true,
@@ -291,7 +300,11 @@ async fn a_resumed_upgrade_is_recognised_in_each_state() {
             assert_eq!(practice.pursue(&action, &mut first).await, Step::Done);
         }
         let before = practice.calls().await.len();
-        let mut resumed = Notes::new(Lease::new(Partition(0), None), true);
+        let mut resumed = Notes::new(
+            Lease::new(Partition(0), None),
+            Timestamp::from_millis(0),
+            true,
+        );
         assert_eq!(practice.pursue(&action, &mut resumed).await, Step::Done);
         let upgrades = practice.calls().await;
         let upgrades = upgrades.iter().filter(|call| call["action"] == "upgrade");
@@ -332,7 +345,11 @@ async fn a_resumed_upgrade_is_recognised_in_each_state() {
 async fn nothing_is_called_under_a_lease_that_ends() {
     let practice = Practice::start().await;
     let ends = Some(tokio::time::Instant::now() + Duration::from_millis(1));
-    let mut notes = Notes::new(Lease::new(Partition(0), ends), false);
+    let mut notes = Notes::new(
+        Lease::new(Partition(0), ends),
+        Timestamp::from_millis(0),
+        false,
+    );
     let scaled = practice
         .rancher
         .scale_service("1s6", 3, None, &mut notes)

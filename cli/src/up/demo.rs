@@ -71,6 +71,7 @@ pub async fn receiver(
         name: RECEIVER.to_owned(),
         kind: Kind::ScaleService(ScaleService {
             service_id: SERVICE.to_owned(),
+            override_autoscaler: false,
             scaling: Scaling {
                 action: Direction::Up,
                 amount: Amount::try_from(1)?,

@@ -21,6 +21,7 @@ pub use filter::check_glob;
 pub use fold::{Batch, Waiting, fold};
 pub use resume::{Progress, progress};
 
+use crate::domain::ledger::HostRef;
 use crate::domain::outcome::Verdict;
 use crate::domain::push::is_same_repository;
 use crate::domain::time::Timestamp;
@@ -63,6 +64,8 @@ pub struct ServiceSeen {
     pub version: Option<String>,
     /// Why it cannot be scaled, if it cannot.
     pub unscalable: Option<String>,
+    /// What scales it by itself, in a sentence: whoever scales it all the same has to say so.
+    pub autoscaled: Option<String>,
     /// What it runs.
     pub containers: Vec<Container>,
 }
@@ -96,6 +99,11 @@ pub enum Growth {
     Clones {
         /// The names of all hosts there are, in or out of the group, in lower case.
         names_in_use: BTreeSet<String>,
+    },
+    /// The platform makes and removes them by itself, as many as its pool is to have.
+    Resized {
+        /// That pool.
+        pool: HostRef,
     },
     /// One of the group that is out of service is taken into service again.
     Pool {

@@ -27,6 +27,7 @@ pub(super) struct HostGroup {
 enum Growing {
     Clones(HostNames),
     Pool(Pool),
+    Resized(HostRef),
 }
 
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ enum Host {
     There(HostSeen),
     /// Decided on by an earlier trigger of the batch.
     Planned(NewHost),
+    /// The same, where the platform will name it.
+    Coming,
 }
 
 impl Host {
@@ -41,20 +44,21 @@ impl Host {
         match self {
             Self::There(host) => &host.name,
             Self::Planned(host) => &host.name,
+            Self::Coming => "",
         }
     }
 
     fn is_working(&self) -> bool {
         match self {
             Self::There(host) => host.is_working,
-            Self::Planned(_) => true,
+            Self::Planned(_) | Self::Coming => true,
         }
     }
 
     fn may_go(&self, config: &ScaleHost) -> bool {
         match self {
             Self::There(host) => config.include_managers || !host.is_manager,
-            Self::Planned(_) => true,
+            Self::Planned(_) | Self::Coming => true,
         }
     }
 }
@@ -68,6 +72,7 @@ impl HostGroup {
             growth: match seen.growth {
                 Growth::Clones { names_in_use } => Growing::Clones(HostNames::new(names_in_use)),
                 Growth::Pool { spares } => Growing::Pool(Pool::new(spares)),
+                Growth::Resized { pool } => Growing::Resized(pool),
             },
             removed: Vec::new(),
         }
@@ -84,24 +89,35 @@ impl HostGroup {
             .iter()
             .filter_map(|host| match host {
                 Host::Planned(new) => Some(new.clone()),
-                Host::There(_) => None,
+                Host::There(_) | Host::Coming => None,
             })
             .collect();
         let (activate, drain) = match &self.growth {
-            Growing::Clones(_) => (Vec::new(), Vec::new()),
+            Growing::Clones(_) | Growing::Resized(_) => (Vec::new(), Vec::new()),
             Growing::Pool(pool) => (pool.activated().to_vec(), pool.drained().to_vec()),
+        };
+        let pool = match &self.growth {
+            Growing::Resized(pool) => Some(pool.clone()),
+            Growing::Clones(_) | Growing::Pool(_) => None,
         };
         let is_needed = [&activate, &drain, &self.removed]
             .iter()
             .any(|hosts| !hosts.is_empty());
-        (is_needed || !create.is_empty()).then(|| Action::ScaleHosts {
+        let is_more = !create.is_empty() || self.is_growing();
+        (is_needed || is_more).then(|| Action::ScaleHosts {
             from: self.started_with,
             to: self.count(),
             create,
             remove: self.removed.clone(),
             activate,
             drain,
+            pool,
         })
+    }
+
+    /// Whether the platform is to make more by itself.
+    fn is_growing(&self) -> bool {
+        self.hosts.iter().any(|host| matches!(host, Host::Coming))
     }
 
     /// The verdict on one trigger that finds the group as it is, and leaves it as the trigger wants it. Hosts that are
@@ -116,6 +132,7 @@ impl HostGroup {
         let is_empty = match &self.growth {
             Growing::Clones(_) => from == 0,
             Growing::Pool(pool) => from == 0 && pool.is_empty(),
+            Growing::Resized(_) => false,
         };
         if is_empty {
             let message = format!("no host carries the label {}", config.host_selector);
@@ -154,6 +171,13 @@ impl HostGroup {
                     Ok((Code::HostsAdded, "activated", names))
                 }
             },
+            Growing::Resized(pool) => {
+                let count = usize::try_from(more).unwrap_or(usize::MAX);
+                let names = vec![format!("{more} machines of {}", pool.name)];
+                self.hosts
+                    .extend(std::iter::repeat_n((), count).map(|()| Host::Coming));
+                Ok((Code::HostsAdded, "added", names))
+            }
             Growing::Clones(used) => match base {
                 None => {
                     let message = "all hosts of the group were added by hand, and only those that a machine driver made can be cloned";
@@ -178,6 +202,10 @@ impl HostGroup {
         if let Growing::Pool(pool) = &self.growth
             && !pool.activated().is_empty()
         {
+            return Err(End);
+        }
+        // A pool's size tells how many there are, not that some come while others go.
+        if self.is_growing() {
             return Err(End);
         }
         let may_go = self.hosts.iter().filter(|host| host.may_go(config)).count();
@@ -208,8 +236,8 @@ impl HostGroup {
     fn put_back(&mut self, hosts: Vec<HostSeen>) {
         let there = self.hosts.drain(..).filter_map(|host| match host {
             Host::There(host) => Some(host),
-            // Nothing is cloned in a pool.
-            Host::Planned(_) => None,
+            // Nothing is made in a pool.
+            Host::Planned(_) | Host::Coming => None,
         });
         let all = there.chain(hosts).collect();
         self.hosts = by_age(all).into_iter().map(Host::There).collect();
@@ -239,7 +267,7 @@ impl HostGroup {
                 name: host.name,
             }),
             (Host::Planned(host), Growing::Clones(names)) => names.free(&host.name),
-            (Host::Planned(_), Growing::Pool(_)) => {}
+            (Host::Planned(_) | Host::Coming, _) => {}
         }
         Some(name)
     }
@@ -367,6 +395,38 @@ mod tests {
             up(&mut group, 1);
             assert_eq!(created(&group)[0].0, expected, "{names:?}");
         }
+    }
+
+    #[test]
+    fn a_pool_that_the_platform_fills_gets_a_size_and_loses_hosts_by_name() {
+        let pool = HostRef {
+            id: "fleet/web".to_owned(),
+            name: "web".to_owned(),
+        };
+        let mut group = HostGroup::new(HostsSeen {
+            hosts: vec![host("fleet/a", "a", 2), host("fleet/b", "b", 1)],
+            growth: Growth::Resized { pool: pool.clone() },
+        });
+        let mut shrinking = group.clone();
+        let verdict = up(&mut group, 2);
+        assert_eq!(verdict.message, "added 2 machines of web (2 → 4 hosts)");
+        assert_eq!(
+            group.action(),
+            Some(Action::ScaleHosts {
+                from: 2,
+                to: 4,
+                create: Vec::new(),
+                remove: Vec::new(),
+                activate: Vec::new(),
+                drain: Vec::new(),
+                pool: Some(pool),
+            })
+        );
+        let fewer = config(Direction::Down, 1, DeleteOption::LeastRecent);
+        let next = group.decide(&fewer, OnLimit::Reject, Wish::AsConfigured);
+        assert!(next.is_err(), "the growth is done first");
+        down(&mut shrinking, 1, DeleteOption::LeastRecent);
+        assert_eq!(removed(&shrinking), ["fleet/a"]);
     }
 
     #[test]

@@ -17,6 +17,11 @@ pub(super) fn decide(
     if let Some(reason) = &service.unscalable {
         return Verdict::new(Code::Unsupported, reason.clone());
     }
+    if let Some(reason) = &service.autoscaled
+        && !config.override_autoscaler
+    {
+        return Verdict::new(Code::Unsupported, reason.clone());
+    }
     let from = service.scale;
     match limits::goal(&config.scaling, on_limit, wish, from, &service.name) {
         Err(verdict) => verdict,

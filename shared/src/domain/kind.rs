@@ -150,6 +150,9 @@ pub struct ScaleService {
     /// By how much, in which direction, between which bounds.
     #[serde(flatten)]
     pub scaling: Scaling,
+    /// It is scaled also where an autoscaler of the platform may undo that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub override_autoscaler: bool,
 }
 
 /// Add hosts to the group that `host_selector` means, or remove some.

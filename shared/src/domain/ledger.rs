@@ -123,6 +123,9 @@ pub enum Action {
         /// The hosts of a fixed pool to take out of service; they stay in the pool.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         drain: Vec<HostRef>,
+        /// The pool whose size is set, where the platform makes and removes hosts by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pool: Option<HostRef>,
     },
     /// Have every service upgraded, each by a trigger of its own in that service's group.
     #[serde(rename_all = "camelCase")]

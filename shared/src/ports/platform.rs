@@ -12,6 +12,7 @@ use crate::domain::group::GroupKey;
 use crate::domain::kind::Kind;
 use crate::domain::ledger::Action;
 use crate::domain::outcome::Code;
+use crate::domain::time::Timestamp;
 use crate::ports::leases::Lease;
 
 /// One connection to a platform. Calls have time-outs of their own and may run at the same time.
@@ -20,8 +21,8 @@ pub trait Platform: Send + Sync {
     /// Makes one cheap call that needs the connection and its credentials, and says in words what answered.
     async fn probe(&self) -> Result<String, PlatformError>;
 
-    /// What is there of the thing that `group` acts upon.
-    async fn observe(&self, group: &GroupKey) -> Result<Seen, PlatformError>;
+    /// What is there of the thing that `group` acts upon, with what is needed of it.
+    async fn observe(&self, group: &GroupKey, need: Need) -> Result<Seen, PlatformError>;
 
     /// Gives a service another scale, whose start was just seen to be there. Returns when the platform has taken it.
     async fn scale_service(
@@ -70,6 +71,17 @@ pub trait News: Send {
     async fn changed(&mut self);
 }
 
+/// What has to be known of a service. Where a platform tells all at once, it makes no difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Its scale, and whether that can be set.
+    Scale,
+    /// What it runs.
+    Containers,
+    /// Both.
+    Everything,
+}
+
 /// What is remembered between the steps of one action, besides what can be seen on the platform.
 #[derive(Debug, Clone)]
 pub struct Notes {
@@ -77,16 +89,19 @@ pub struct Notes {
     pub begun: BTreeSet<String>,
     /// Somebody else may have begun before.
     pub is_resumed: bool,
+    /// When the action was decided on: the same for whoever performs it, and another for each of a group's actions.
+    pub decided_at: Timestamp,
     calls: u32,
     lease: Lease,
 }
 
 impl Notes {
-    /// Notes for an action that is pursued under `lease`.
-    pub fn new(lease: Lease, is_resumed: bool) -> Self {
+    /// Notes for an action that was decided at a time, and is pursued under `lease`.
+    pub fn new(lease: Lease, decided_at: Timestamp, is_resumed: bool) -> Self {
         Self {
             begun: BTreeSet::new(),
             is_resumed,
+            decided_at,
             calls: 0,
             lease,
         }
@@ -116,6 +131,11 @@ pub enum Step {
     Underway {
         /// What is waited for, in words.
         what: String,
+    },
+    /// Somebody else changed what it starts from before anything was done, or all that was done is undone: decide anew.
+    Overtaken {
+        /// What was found.
+        reason: String,
     },
     /// It came to nothing, for good.
     Failed {

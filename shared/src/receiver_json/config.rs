@@ -16,7 +16,8 @@ use crate::domain::push::{Tag, is_repository};
 use crate::domain::scaling::{Amount, Bounds, Direction};
 use crate::domain::selector::Selector;
 
-const LONGEST_SERVICE_ID: usize = 253;
+/// Kubernetes' longest: a resource with its group, a namespace and a name.
+const LONGEST_SERVICE_ID: usize = 640;
 const LONGEST_LABEL: usize = 255;
 const MOST_PAIRS: usize = 20;
 const LONGEST_PATH: usize = 1_000;
@@ -34,6 +35,7 @@ pub(super) fn parse(driver: Driver, config: Value) -> Result<Kind, FieldError> {
     let kind = match driver {
         Driver::ScaleService => Kind::ScaleService(ScaleService {
             service_id: service_id(&mut fields)?,
+            override_autoscaler: fields.switch("overrideAutoscaler")?.unwrap_or(false),
             scaling: scaling(&mut fields)?,
         }),
         Driver::ScaleHost => Kind::ScaleHost(scale_host(&mut fields)?),
@@ -68,7 +70,12 @@ pub(super) fn render(kind: &Kind) -> Value {
     };
     rendered["type"] = json!(kind.driver());
     let scaling = match kind {
-        Kind::ScaleService(config) => Some(config.scaling),
+        Kind::ScaleService(config) => {
+            if config.override_autoscaler {
+                rendered["overrideAutoscaler"] = json!(true);
+            }
+            Some(config.scaling)
+        }
         Kind::ScaleHost(config) => {
             if config.scaling.action == Direction::Down {
                 rendered["deleteOption"] = json!(config.delete_option);

@@ -187,6 +187,7 @@ impl Rerun {
                 scale,
                 version: None,
                 unscalable: None,
+                autoscaled: None,
                 containers: Vec::new(),
             }),
             (Target::Hosts(_), Some(scale)) => Seen::Hosts(hosts(scale)),

@@ -14,7 +14,7 @@ use stormhook_shared::domain::outcome::{Code, Verdict};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::leases::Lease;
 use stormhook_shared::ports::ledger::LedgerError;
-use stormhook_shared::ports::platform::{Platform, PlatformError};
+use stormhook_shared::ports::platform::{Need, Platform, PlatformError};
 use stormhook_shared::ports::trigger_log;
 use tokio_util::sync::CancellationToken;
 
@@ -271,7 +271,8 @@ impl Executor {
             let seen = Seen::Unreadable(Verdict::new(Code::PlatformRefused, message));
             return self.settle_as(&seen, batch).await;
         };
-        let (observed, calls) = recording::record(self.observe(&*platform, deadline)).await;
+        let observing = self.observe(&*platform, need(batch), deadline);
+        let (observed, calls) = recording::record(observing).await;
         self.calls.extend(calls);
         match observed? {
             Ok(seen) => self.act(&seen, batch, since).await,
@@ -290,11 +291,12 @@ impl Executor {
     async fn observe(
         &self,
         platform: &dyn Platform,
+        need: Need,
         deadline: Timestamp,
     ) -> Result<Result<Seen, PlatformError>, Setback> {
         let mut pauses = pauses();
         loop {
-            let error = match platform.observe(&self.key).await {
+            let error = match platform.observe(&self.key, need).await {
                 Err(error @ PlatformError::Transient { .. }) => error,
                 result => return Ok(result),
             };
@@ -335,20 +337,21 @@ impl Executor {
             calls: std::mem::take(&mut self.calls),
         };
         let revision = self.append(Entry::Planned(plan.clone())).await?;
-        self.perform(&OpenPlan { revision, plan }, true).await?;
+        let open = OpenPlan { revision, plan };
+        let hindrance = self.perform(&open, true).await?;
         let is_left = self
             .group
             .as_ref()
             .is_some_and(|group| group.state.settled < first.sequence());
         if is_left && Timestamp::now() >= first.deadline(since) {
-            return self
-                .give_up("the action could not be performed", batch, since)
-                .await;
+            let reason = hindrance.unwrap_or_else(|| "it could not be performed".to_owned());
+            return self.give_up(&reason, batch, since).await;
         }
         Ok(Advance::On)
     }
 
-    async fn perform(&mut self, open: &OpenPlan, is_own: bool) -> Result<(), Setback> {
+    /// Performs a plan and records how it ended. What kept it from being performed, if it is to be decided anew.
+    async fn perform(&mut self, open: &OpenPlan, is_own: bool) -> Result<Option<String>, Setback> {
         let platform = self.context.platform(&self.key);
         let (end, calls) = match &platform {
             None => {
@@ -376,6 +379,7 @@ impl Executor {
         };
         let at = Timestamp::now();
         let plan = open.revision;
+        let mut hindrance = None;
         let entry = match end {
             End::Done { attempts } => Entry::Performed {
                 plan,
@@ -392,10 +396,11 @@ impl Executor {
             End::NotPerformed { reason } => {
                 tracing::info!(group = %self.key, reason, "the plan was not performed");
                 self.calls.extend(calls);
+                hindrance = Some(reason.clone());
                 Entry::Abandoned { plan, reason }
             }
         };
-        self.append(entry).await.map(|_| ())
+        self.append(entry).await.map(|_| hindrance)
     }
 
     /// Fails the triggers at the head of `batch` whose deadline has passed; the others are decided anew.
@@ -480,5 +485,15 @@ impl Executor {
                 Err(Setback::Reload)
             }
         }
+    }
+}
+
+/// What has to be known of a service to decide on `batch`: parts of upgrades concern what it runs.
+fn need(batch: &[Waiting]) -> Need {
+    let is_part = |waiting: &Waiting| waiting.trigger().parent_id.is_some();
+    match (batch.iter().any(is_part), batch.iter().all(is_part)) {
+        (false, _) => Need::Scale,
+        (true, true) => Need::Containers,
+        (true, false) => Need::Everything,
     }
 }

@@ -13,7 +13,7 @@ use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::Logged;
 use stormhook_shared::ports::leases::Lease;
-use stormhook_shared::ports::platform::{Forwarded, Notes, Platform, PlatformError};
+use stormhook_shared::ports::platform::{Forwarded, Need, Notes, Platform, PlatformError};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -129,7 +129,7 @@ impl Performer<'_> {
             may_have_acted: !is_own,
             is_unread: !is_own,
         };
-        let mut notes = Notes::new(self.lease.clone(), !is_own);
+        let mut notes = Notes::new(self.lease.clone(), plan.decided_at, !is_own);
         // A platform with versions refuses a stale write itself: no need to look again before the first.
         let mut look_first = !(is_own && change.version.is_some());
         let mut pauses = pauses();
@@ -209,7 +209,7 @@ impl Performer<'_> {
         change: &mut Change<'_>,
         tries: &mut Tries,
     ) -> Result<Option<End>, PlatformError> {
-        let seen = self.platform.observe(self.group).await?;
+        let seen = self.platform.observe(self.group, Need::Scale).await?;
         tries.is_unread = false;
         if let Seen::Service(service) = &seen {
             change.version.clone_from(&service.version);
@@ -227,7 +227,7 @@ impl Performer<'_> {
     /// that it failed.
     async fn forward(&self, plan: &Plan, request: &Request<'_>) -> Result<End, Interrupted> {
         let mut pauses = pauses();
-        let mut notes = Notes::new(self.lease.clone(), false);
+        let mut notes = Notes::new(self.lease.clone(), plan.decided_at, false);
         loop {
             let passed_on = self.pass_on(request, &mut notes).await;
             let attempts = notes.calls();

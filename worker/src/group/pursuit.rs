@@ -9,7 +9,7 @@ use stormhook_shared::decide::Seen;
 use stormhook_shared::domain::ledger::{Action, Plan};
 use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::domain::time::Timestamp;
-use stormhook_shared::ports::platform::{News, Notes, PlatformError, Step};
+use stormhook_shared::ports::platform::{Need, News, Notes, PlatformError, Step};
 
 use super::performance::{End, Interrupted, LONGEST_PAUSE, Performer, pauses};
 
@@ -27,7 +27,7 @@ enum Progressing {
 impl Performer<'_> {
     /// Takes an action step by step to its end.
     pub(super) async fn pursue(&self, plan: &Plan, is_own: bool) -> Result<End, Interrupted> {
-        let mut notes = Notes::new(self.lease.clone(), !is_own);
+        let mut notes = Notes::new(self.lease.clone(), plan.decided_at, !is_own);
         // From before the first look, so that nothing is missed after it.
         let mut news = self.platform.news(&plan.action);
         let mut looks = looks();
@@ -117,6 +117,9 @@ impl Performer<'_> {
         Ok(match step {
             Step::Underway { what } => Progressing::Underway(what),
             Step::Done => Progressing::Ended(End::Done { attempts }),
+            Step::Overtaken { reason } => Progressing::Ended(End::NotPerformed {
+                reason: format!("{}, but {reason}", plan.action),
+            }),
             Step::Failed { code, message } => Progressing::Ended(End::Failed {
                 code,
                 message,
@@ -130,7 +133,7 @@ impl Performer<'_> {
         let Action::ScaleHosts { from, .. } = &plan.action else {
             return Ok(None);
         };
-        let Seen::Hosts(found) = self.platform.observe(self.group).await? else {
+        let Seen::Hosts(found) = self.platform.observe(self.group, Need::Everything).await? else {
             return Ok(Some("the group cannot be read any more".to_owned()));
         };
         let count = found.hosts.len();

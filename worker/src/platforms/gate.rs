@@ -12,7 +12,7 @@ use stormhook_shared::domain::kind::{self, Kind};
 use stormhook_shared::domain::ledger::Action;
 
 use stormhook_shared::ports::platform::{
-    Forwarded, News, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
+    Forwarded, Need, News, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
 };
 use tokio::sync::Semaphore;
 
@@ -113,11 +113,11 @@ impl Platform for Gate {
         result
     }
 
-    async fn observe(&self, group: &GroupKey) -> Result<Seen, PlatformError> {
+    async fn observe(&self, group: &GroupKey, need: Need) -> Result<Seen, PlatformError> {
         // At an endpoint there is nothing to look at.
         let is_look = !matches!(group.target(), Some(kind::Target::Endpoint { .. }));
         let what = is_look.then(|| format!("look at {group}"));
-        self.pass(what.as_deref(), self.platform.observe(group))
+        self.pass(what.as_deref(), self.platform.observe(group, need))
             .await
     }
 

@@ -3,6 +3,7 @@
 mod breaker;
 mod gate;
 mod health;
+pub mod kubernetes;
 pub mod rancher;
 pub(crate) mod recording;
 mod watch;
@@ -17,6 +18,7 @@ use stormhook_shared::ports::platform::Platform;
 
 pub use gate::Gate;
 pub use health::PlatformHealth;
+use kubernetes::{Kubernetes, KubernetesError};
 use rancher::{Rancher, RancherError};
 pub(crate) use watch::watch;
 
@@ -33,7 +35,9 @@ pub struct ConnectError {
 enum ConnectionError {
     #[error(transparent)]
     Rancher(#[from] RancherError),
-    #[error("platform {0} is not of this version: rancher")]
+    #[error(transparent)]
+    Kubernetes(#[from] KubernetesError),
+    #[error("platform {0} is not of this version: rancher or kubernetes")]
     NotHere(&'static str),
 }
 
@@ -70,6 +74,8 @@ fn platform(
             Arc::new(Rancher::new(project, options, change_timeout)?)
         }
         PlatformConfiguration::Swarm(_) => return Err(ConnectionError::NotHere("swarm")),
-        PlatformConfiguration::Kubernetes(_) => return Err(ConnectionError::NotHere("kubernetes")),
+        PlatformConfiguration::Kubernetes(options) => {
+            Arc::new(Kubernetes::new(project, options, change_timeout)?)
+        }
     })
 }

@@ -9,7 +9,7 @@ use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::kind::Kind;
 use stormhook_shared::domain::ledger::Action;
 use stormhook_shared::ports::platform::{
-    Forwarded, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
+    Forwarded, Need, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
 };
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -39,7 +39,7 @@ impl Platform for SimulatedPlatform {
         Ok("simulated".to_owned())
     }
 
-    async fn observe(&self, group: &GroupKey) -> Result<Seen, PlatformError> {
+    async fn observe(&self, group: &GroupKey, _need: Need) -> Result<Seen, PlatformError> {
         let id = group.as_str().rsplit('/').next().unwrap_or_default();
         let seen = self.nerve.request(|inner| inner.services.get(id).cloned());
         let seen = seen.await.map_err(|_| transient())?;
@@ -50,6 +50,7 @@ impl Platform for SimulatedPlatform {
                 scale: service.scale,
                 version: self.world.has_versions.then(|| service.version.to_string()),
                 unscalable: None,
+                autoscaled: None,
                 containers: Vec::new(),
             }),
             None => Seen::Gone {

@@ -25,7 +25,7 @@ use stormhook_shared::domain::kind::{self, Kind, OnFailure};
 use stormhook_shared::domain::ledger::Action;
 use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::ports::platform::{
-    Forwarded, News, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
+    Forwarded, Need, News, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
 };
 
 use connection::Connection;
@@ -80,7 +80,7 @@ impl Platform for Rancher {
         self.connection.greet().await
     }
 
-    async fn observe(&self, group: &GroupKey) -> Result<Seen, PlatformError> {
+    async fn observe(&self, group: &GroupKey, _need: Need) -> Result<Seen, PlatformError> {
         match group.target() {
             Some(kind::Target::Service(id)) => {
                 let found = self.service(&id).await?;
@@ -233,6 +233,10 @@ impl Platform for Rancher {
 /// What a receiver asks for that other platforms have, and Cattle does not.
 fn foreign_option(kind: &Kind) -> Option<Unusable> {
     match kind {
+        Kind::ScaleService(config) if config.override_autoscaler => Some(Unusable::new(
+            "overrideAutoscaler",
+            "Rancher has no autoscalers to override: leave overrideAutoscaler out",
+        )),
         Kind::ScaleHost(config) if config.remove => Some(Unusable::new(
             "remove",
             "Rancher always removes the hosts that go: leave remove out",

@@ -48,6 +48,7 @@ pub(super) fn see(id: &str, service: Option<&Value>) -> Result<Seen, PlatformErr
         scale,
         version: None,
         unscalable: unscalable(service, &name),
+        autoscaled: None,
         containers: containers(service),
         name,
     }))

@@ -1,0 +1,122 @@
+//! With exactly the rights that deploy/kubernetes/rbac gives, everything works; without one, the verdict names it.
+
+use std::path::{Path, PathBuf};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use stormhook_tests::kube::ControlPlane;
+use stormhook_tests::wait;
+
+const PUSH: &str = r#"{"push_data": {"tag": "v2"}, "repository": {"repo_name": "nginx"}}"#;
+
+fn manifests(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../deploy/kubernetes/{folder}"))
+}
+
+async fn create_roles(cluster: &ControlPlane) {
+    for entry in std::fs::read_dir(manifests("rbac")).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.ends_with("kustomization.yaml") {
+            assert_eq!(cluster.create_all(&path, "").await, [""; 0]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_roles_are_enough_and_a_missing_right_is_named() {
+    let Some(cluster) = ControlPlane::start().await else {
+        return;
+    };
+    cluster.namespace("shop").await;
+    cluster.namespace("stormhook").await;
+    create_roles(&cluster).await;
+    cluster
+        .create_all(&manifests("example/shop.yaml"), "")
+        .await;
+    let web = cluster.deployment("shop", "web", "nginx:v1", 1).await;
+    let _kubelet = cluster.kubelet("shop", "broken");
+    let token = cluster.token("stormhook", "stormhook-worker").await;
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = cluster.kubeconfig_with(&token);
+    let further = format!(
+        "namespaces = [\"shop\"]\n[projects.out]\nplatform = \"kubernetes\"\nkubeconfig = {:?}",
+        cluster.kubeconfig_with("an-expired-token")
+    );
+    let up = cluster.up(folder.path(), &kubeconfig, &further).await;
+
+    let hook = up
+        .scaling("web", "deployments/shop/web", "up", (1, 9), json!({}))
+        .await;
+    let scaled = up.outcome(&hook, "").await;
+    assert_eq!(scaled["outcome"]["message"], "scaled shop/web from 1 to 2");
+    let config = json!({"intervalMillis": 100});
+    let upgrade = up.upgrading("upgrade", json!({"app": "web"}), config).await;
+    let upgraded = up.outcome(&upgrade, PUSH).await;
+    assert_eq!(upgraded["outcome"]["status"], "succeeded", "{upgraded}");
+    assert_eq!(cluster.scale(&web).await, 2);
+
+    let forward = json!({"name": "forward", "driver": "forwardPost", "forwardPostConfig": {
+        "projectId": "1a5", "serviceName": "web", "port": 80, "path": "/"}});
+    let denied = up.outcome(&up.create(&forward).await, "").await;
+    let message = denied["outcome"]["message"].as_str().unwrap();
+    for part in ["cannot create", "services/proxy", "shop"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let binding =
+        "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings/stormhook-scale-services";
+    cluster.delete(binding).await;
+    let message = wait::until("the right to be gone", || async {
+        let denied = up.outcome(&hook, "").await;
+        let message = denied["outcome"]["message"].as_str().unwrap().to_owned();
+        if denied["outcome"]["code"] == "platformRefused" {
+            Ok(message)
+        } else {
+            Err(message)
+        }
+    })
+    .await;
+    for part in ["cannot", "deployments/scale", "shop"] {
+        assert!(message.contains(part), "{message}");
+    }
+
+    // A project whose token is not accepted is told, and holds nobody up.
+    let told: Value = wait::until("the projects to be looked at", || async {
+        let answer = up.request(Method::GET, "/readyz").send().await.unwrap();
+        assert!(answer.status().is_success(), "the process is ready");
+        let told: Value = answer.json().await.unwrap();
+        let out = told["projects"]["out"].as_str().unwrap_or_default();
+        if out.contains("401") {
+            Ok(told)
+        } else {
+            Err(told.to_string())
+        }
+    })
+    .await;
+    assert_eq!(told["projects"]["1a5"], "ready", "{told}");
+    up.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_installation_is_one_that_the_api_server_takes() {
+    let Some(cluster) = ControlPlane::start().await else {
+        return;
+    };
+    cluster.namespace("stormhook").await;
+    let mut unknown = Vec::new();
+    for file in [
+        "base/ingress.yaml",
+        "base/worker.yaml",
+        "base/network.yaml",
+        "nats/nats.yaml",
+    ] {
+        unknown.extend(cluster.create_all(&manifests(file), "?dryRun=All").await);
+    }
+    unknown.sort();
+    unknown.dedup();
+    // The control plane of these tests is too old for those.
+    let too_new = [
+        "autoscaling/v2 HorizontalPodAutoscaler",
+        "policy/v1 PodDisruptionBudget",
+    ];
+    assert_eq!(unknown, too_new);
+}
