@@ -57,6 +57,7 @@ contract!(
     trigger_log::a_repeated_key_is_one_trigger_within_the_window,
     trigger_log::a_group_and_the_newest_are_read_apart,
     trigger_log::waiting_ends_with_an_append,
+    trigger_log::all_partitions_are_read_in_one_order,
     ledger::of_concurrent_appends_one_wins,
     ledger::records_are_read_in_order_and_the_last_of_a_group_is_found,
     registry::names_are_unique_in_a_project,

@@ -1,15 +1,18 @@
-//! Who may do what: HTTP Basic with the configured API keys, their roles and projects.
+//! Who may do what: the configured API keys, by HTTP Basic or a session of the web page, with their roles and projects.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use stormhook_shared::configuration::{ApiKey, Role};
+use stormhook_shared::configuration::{ApiKey, ProjectScope, Role};
 use stormhook_shared::domain::ids::ProjectId;
+use stormhook_shared::domain::time::Timestamp;
+use stormhook_shared::session_key::Session;
 use subtle::ConstantTimeEq;
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::session;
 
 /// What a call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +29,10 @@ pub(crate) struct Grant {
     pub(crate) project: ProjectId,
     /// To whom.
     pub(crate) role: Role,
+    /// Where else.
+    pub(crate) projects: ProjectScope,
+    /// Until when, if by a session.
+    pub(crate) expires: Option<Timestamp>,
 }
 
 impl Grant {
@@ -37,7 +44,10 @@ impl Grant {
 
 /// Grants what `request` needs in the project that it names, or says why not.
 pub(crate) fn authorize(app: &App, request: &HttpRequest, need: Need) -> Result<Grant, ApiError> {
-    let key = authenticate(app, request)?;
+    let (key, session) = authenticate(app, request)?;
+    if let (Need::Write, Some(session)) = (need, &session) {
+        session::check_csrf(app, request, session)?;
+    }
     if need == Need::Write && key.role == Role::Readonly {
         return Err(ApiError::forbidden(
             "a key with the role readonly cannot change anything",
@@ -54,6 +64,8 @@ pub(crate) fn authorize(app: &App, request: &HttpRequest, need: Need) -> Result<
     Ok(Grant {
         project,
         role: key.role,
+        projects: key.projects.clone(),
+        expires: session.map(|session| session.expires),
     })
 }
 
@@ -71,11 +83,45 @@ pub(crate) fn required(request: &HttpRequest, name: &str) -> Result<String, ApiE
         .ok_or_else(|| ApiError::missing(name))
 }
 
-fn authenticate<'a>(app: &'a App, request: &HttpRequest) -> Result<&'a ApiKey, ApiError> {
-    let (access_key, secret_key) = basic(request).ok_or_else(|| {
-        ApiError::unauthorized("this call needs HTTP Basic with an access key and a secret key")
-    })?;
-    let digest = ApiKey::digest(&secret_key);
+/// Who calls: by HTTP Basic or, without that, by a session.
+fn authenticate<'a>(
+    app: &'a App,
+    request: &HttpRequest,
+) -> Result<(&'a ApiKey, Option<Session>), ApiError> {
+    if request.headers().contains_key(AUTHORIZATION) {
+        let (access_key, secret_key) = basic(request).ok_or_else(unknown)?;
+        return Ok((find_key(app, &access_key, &secret_key)?, None));
+    }
+    if request.cookie(session::COOKIE).is_some() {
+        let (session, key) = of_session(app, request)?;
+        return Ok((key, Some(session)));
+    }
+    Err(unknown())
+}
+
+fn unknown() -> ApiError {
+    ApiError::unauthorized("this call needs HTTP Basic with an access key and a secret key")
+}
+
+/// The session that `request` is part of.
+pub(crate) fn of_session<'a>(
+    app: &'a App,
+    request: &HttpRequest,
+) -> Result<(Session, &'a ApiKey), ApiError> {
+    let cookie = request.cookie(session::COOKIE);
+    let cookie = cookie.ok_or_else(|| ApiError::unauthorized("nobody is signed in"))?;
+    app.session_keys
+        .verify(cookie.value(), &app.api_keys, Timestamp::now())
+        .ok_or_else(|| ApiError::unauthorized("the session has ended; sign in again"))
+}
+
+/// The key with this access key and this secret key.
+pub(crate) fn find_key<'a>(
+    app: &'a App,
+    access_key: &str,
+    secret_key: &str,
+) -> Result<&'a ApiKey, ApiError> {
+    let digest = ApiKey::digest(secret_key);
     // Every key is compared, so that the time tells nothing of which exist.
     let mut found = None;
     for key in &app.api_keys {

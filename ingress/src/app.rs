@@ -1,15 +1,21 @@
 //! What all requests share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use stormhook_shared::configuration::ApiKey;
 use stormhook_shared::directory::Directory;
+use stormhook_shared::domain::ids::ProjectId;
+use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::hook_key::HookKeys;
 use stormhook_shared::ports::Backbone;
 use stormhook_shared::ports::questions::{Answer, Question};
+use stormhook_shared::program::probes::Probes;
+use stormhook_shared::session_key::SessionKeys;
 
 use crate::error::ApiError;
+use crate::feed::Feed;
 use crate::metrics::IngressMetrics;
 
 /// What all requests share.
@@ -17,7 +23,11 @@ pub(crate) struct App {
     pub(crate) backbone: Backbone,
     pub(crate) directory: Arc<Directory>,
     pub(crate) hook_keys: HookKeys,
+    pub(crate) session_keys: SessionKeys,
     pub(crate) api_keys: Vec<ApiKey>,
+    pub(crate) feed: Feed,
+    pub(crate) probes: Probes,
+    pub(crate) started_at: Timestamp,
     pub(crate) metrics: IngressMetrics,
     /// What links begin with; where absent, the address that a request came to.
     pub(crate) public_url: Option<String>,
@@ -45,5 +55,16 @@ impl App {
             Ok(answer) => Ok(answer),
             Err(error) => Err(ApiError::unavailable(format!("no worker answers: {error}"))),
         }
+    }
+
+    /// All projects that are known, with the names that a worker tells: those with a platform, and those with receivers.
+    pub(crate) async fn projects(&self) -> BTreeMap<ProjectId, Option<String>> {
+        let receivers = self.directory.projects();
+        let mut projects: BTreeMap<_, _> = receivers.into_iter().map(|id| (id, None)).collect();
+        if let Ok(Answer::System(system)) = self.backbone.questions.ask(Question::System).await {
+            let platforms = system.platforms.into_iter();
+            projects.extend(platforms.map(|platform| (platform.project, platform.name)));
+        }
+        projects
     }
 }

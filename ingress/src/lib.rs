@@ -1,7 +1,8 @@
 //! The ingress: checks keys, appends triggers to the log, answers; manages receivers; passes questions of history
 //! on to workers. It holds no platform credentials and no history.
 //!
-//! The main path is `endpoint`; the management calls are `receivers`, `triggers` and `targets`.
+//! The main path is `endpoint`; the management calls are `receivers`, `triggers` and `targets`; `feed` tells live what
+//! happens; the files of the web page, which is made of these calls, stand in `../web`.
 
 mod access;
 mod app;
@@ -9,18 +10,25 @@ mod body;
 mod counts;
 mod endpoint;
 mod error;
+mod events;
+mod feed;
 mod idempotency;
 mod kept_headers;
 mod marker;
 mod metrics;
+mod openapi;
+mod page;
 mod prefer;
+mod protection;
 mod receiver_actions;
 mod receivers;
 mod redaction;
 mod redelivery;
 mod routes;
 mod schemas;
+mod session;
 mod signature;
+mod system;
 mod targets;
 mod trigger_json;
 mod triggers;
@@ -35,13 +43,17 @@ use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App as ActixApp, HttpServer, web};
 use stormhook_shared::configuration::ApiKey;
 use stormhook_shared::directory::Directory;
+use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::hook_key::HookKeys;
 use stormhook_shared::ports::Backbone;
 use stormhook_shared::program::probes::Probes;
+use stormhook_shared::session_key::SessionKeys;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use app::App;
+use feed::Feed;
 pub use metrics::IngressMetrics;
 
 /// How long a caller may take to send a request's head.
@@ -57,6 +69,8 @@ pub struct IngressOptions {
     pub public_url: Option<Url>,
     /// Makes and checks the keys in trigger URLs.
     pub hook_keys: HookKeys,
+    /// Makes and checks the tokens of the web page's sessions.
+    pub session_keys: SessionKeys,
     /// Who may manage.
     pub api_keys: Vec<ApiKey>,
     /// How many threads answer.
@@ -76,6 +90,8 @@ pub struct Ingress {
     address: SocketAddr,
     server: ServerHandle,
     task: JoinHandle<std::io::Result<()>>,
+    feed: JoinHandle<()>,
+    stop_feed: CancellationToken,
 }
 
 /// Starts to answer callers.
@@ -87,21 +103,37 @@ pub fn start(options: IngressOptions) -> std::io::Result<Ingress> {
         ..
     } = options;
     let address = listener.local_addr()?;
+    let public_url = options
+        .public_url
+        .map(|url| url.as_str().trim_end_matches('/').to_owned());
+    let stop_feed = CancellationToken::new();
+    let (feed, feed_task) = Feed::start(
+        options.backbone.clone(),
+        Arc::clone(&options.directory),
+        public_url.clone().unwrap_or_default(),
+        options.metrics.slow_viewers.clone(),
+        stop_feed.clone(),
+    );
     let app = web::Data::new(App {
         backbone: options.backbone,
         directory: options.directory,
         hook_keys: options.hook_keys,
+        session_keys: options.session_keys,
         api_keys: options.api_keys,
+        feed,
+        probes: probes.clone(),
+        started_at: Timestamp::now(),
         metrics: options.metrics,
-        public_url: options
-            .public_url
-            .map(|url| url.as_str().trim_end_matches('/').to_owned()),
+        public_url,
     });
+    let compressed = web::Data::new(page::Compressed::default());
     let server = HttpServer::new(move || {
         let probes = probes.clone();
         ActixApp::new()
             .app_data(app.clone())
+            .app_data(compressed.clone())
             .wrap(from_fn(schemas::name_in_header))
+            .wrap(from_fn(protection::protect))
             .wrap(NormalizePath::trim())
             .configure(|routes| probes.configure(routes))
             .configure(routes::configure)
@@ -116,6 +148,8 @@ pub fn start(options: IngressOptions) -> std::io::Result<Ingress> {
         address,
         server: server.handle(),
         task: tokio::spawn(server),
+        feed: feed_task,
+        stop_feed,
     })
 }
 
@@ -127,6 +161,11 @@ impl Ingress {
 
     /// Takes no more connections, and ends those that are open once their requests are answered or `grace` is over.
     pub async fn stop(self, grace: Duration) {
+        // What is viewed has no end of its own.
+        self.stop_feed.cancel();
+        if let Err(error) = self.feed.await {
+            tracing::error!(%error, "the live feed ended in a panic");
+        }
         let stopped = tokio::time::timeout(grace, self.server.stop(true)).await;
         if stopped.is_err() {
             self.server.stop(false).await;

@@ -16,6 +16,7 @@ use stormhook_shared::program::listener::listen;
 use stormhook_shared::program::probes::{ProbeServer, Probes};
 use stormhook_shared::program::reach::reach;
 use stormhook_shared::program::stop::stop_signal;
+use stormhook_shared::session_key::SessionKeys;
 use stormhook_shared::telemetry::Readiness;
 
 use settings::{Arguments, Settings};
@@ -55,6 +56,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         listener,
         public_url: settings.public_url,
         hook_keys: HookKeys::new(&settings.secret),
+        session_keys: SessionKeys::new(&settings.secret),
         api_keys: settings.api_keys,
         threads: std::thread::available_parallelism().map_or(2, usize::from),
         backbone,

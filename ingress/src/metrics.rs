@@ -13,6 +13,7 @@ pub struct IngressMetrics {
     pub(crate) duplicates: Counter,
     pub(crate) refused: Family<Reason, Counter>,
     pub(crate) append_seconds: Histogram,
+    pub(crate) slow_viewers: Counter,
 }
 
 /// Why a trigger was refused: the code of its error.
@@ -29,6 +30,7 @@ impl IngressMetrics {
             duplicates: Counter::default(),
             refused: Family::default(),
             append_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 15)),
+            slow_viewers: Counter::default(),
         };
         registry.register(
             "stormhook_triggers_accepted",
@@ -49,6 +51,11 @@ impl IngressMetrics {
             "stormhook_append_seconds",
             "How long the log took to acknowledge a trigger",
             metrics.append_seconds.clone(),
+        );
+        registry.register(
+            "stormhook_slow_viewers",
+            "Viewers of the live feed that did not keep up and were told to begin anew",
+            metrics.slow_viewers.clone(),
         );
         metrics
     }

@@ -7,41 +7,94 @@ use crate::access::{Need, authorize};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::{
-    counts, endpoint, receiver_actions, receivers, redelivery, schemas, targets, triggers, what_if,
+    counts, endpoint, events, openapi, page, receiver_actions, receivers, redelivery, schemas,
+    session, system, targets, triggers, what_if,
 };
+
+/// An address with what it answers.
+pub(crate) struct Place {
+    pub(crate) path: &'static str,
+    /// Its methods, as the header `Allow` tells them.
+    pub(crate) allow: &'static str,
+    routes: fn(Resource) -> Resource,
+}
+
+/// All addresses.
+pub(crate) const PLACES: &[Place] = &[
+    place("/v1-webhooks/endpoint", "POST", |at| {
+        at.route(web::post().to(endpoint::fire))
+    }),
+    place("/v1-webhooks", "GET", |at| at.route(web::get().to(version))),
+    place("/v1-webhooks/receivers", "GET, POST", |at| {
+        at.route(web::get().to(receivers::list))
+            .route(web::post().to(receivers::create))
+    }),
+    place(
+        "/v1-webhooks/receivers/{id}",
+        "GET, PUT, DELETE, POST",
+        |at| {
+            at.route(web::get().to(receivers::show))
+                .route(web::put().to(receivers::update))
+                .route(web::delete().to(receivers::delete))
+                .route(web::post().to(receiver_actions::act))
+        },
+    ),
+    place("/v1-webhooks/receivers/{id}/what-if", "POST", |at| {
+        at.route(web::post().to(what_if::compare))
+    }),
+    place("/v1-webhooks/triggers", "GET", |at| {
+        at.route(web::get().to(triggers::list))
+    }),
+    place("/v1-webhooks/triggers/{id}", "GET, POST", |at| {
+        at.route(web::get().to(triggers::show))
+            .route(web::post().to(redelivery::act))
+    }),
+    place("/v1-webhooks/counts", "GET", |at| {
+        at.route(web::get().to(counts::list))
+    }),
+    place("/v1-webhooks/events", "GET", |at| {
+        at.route(web::get().to(events::follow))
+    }),
+    place("/v1-webhooks/system", "GET", |at| {
+        at.route(web::get().to(system::show))
+    }),
+    place("/v1-webhooks/session", "GET, POST, DELETE", |at| {
+        at.route(web::get().to(session::show))
+            .route(web::post().to(session::begin))
+            .route(web::delete().to(session::end))
+    }),
+    place("/v1-webhooks/schemas", "GET", |at| {
+        at.route(web::get().to(schemas::list))
+    }),
+    place("/v1-webhooks/schemas/{id}", "GET", |at| {
+        at.route(web::get().to(schemas::show))
+    }),
+    place("/v1-webhooks/targets", "GET", |at| {
+        at.route(web::get().to(targets::list))
+    }),
+    place("/openapi.json", "GET", |at| {
+        at.route(web::get().to(openapi::document))
+    }),
+    place("/", "GET", |at| at.route(web::get().to(page::index))),
+    place("/web/{path:.*}", "GET", |at| {
+        at.route(web::get().to(page::file))
+    }),
+];
+
+const fn place(path: &'static str, allow: &'static str, routes: fn(Resource) -> Resource) -> Place {
+    Place {
+        path,
+        allow,
+        routes,
+    }
+}
 
 /// Sets up all routes.
 pub(crate) fn configure(routes: &mut web::ServiceConfig) {
-    routes
-        .service(resource("/v1-webhooks/endpoint", "POST").route(web::post().to(endpoint::fire)))
-        .service(resource("/v1-webhooks", "GET").route(web::get().to(version)))
-        .service(
-            resource("/v1-webhooks/receivers", "GET, POST")
-                .route(web::get().to(receivers::list))
-                .route(web::post().to(receivers::create)),
-        )
-        .service(
-            resource("/v1-webhooks/receivers/{id}", "GET, PUT, DELETE, POST")
-                .route(web::get().to(receivers::show))
-                .route(web::put().to(receivers::update))
-                .route(web::delete().to(receivers::delete))
-                .route(web::post().to(receiver_actions::act)),
-        )
-        .service(
-            resource("/v1-webhooks/receivers/{id}/what-if", "POST")
-                .route(web::post().to(what_if::compare)),
-        )
-        .service(resource("/v1-webhooks/triggers", "GET").route(web::get().to(triggers::list)))
-        .service(
-            resource("/v1-webhooks/triggers/{id}", "GET, POST")
-                .route(web::get().to(triggers::show))
-                .route(web::post().to(redelivery::act)),
-        )
-        .service(resource("/v1-webhooks/counts", "GET").route(web::get().to(counts::list)))
-        .service(resource("/v1-webhooks/schemas", "GET").route(web::get().to(schemas::list)))
-        .service(resource("/v1-webhooks/schemas/{id}", "GET").route(web::get().to(schemas::show)))
-        .service(resource("/v1-webhooks/targets", "GET").route(web::get().to(targets::list)))
-        .default_service(web::to(nothing_here));
+    for place in PLACES {
+        routes.service((place.routes)(resource(place.path, place.allow)));
+    }
+    routes.default_service(web::to(nothing_here));
 }
 
 /// A resource that answers methods other than `allow` with 405.
@@ -67,7 +120,8 @@ async fn version(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespon
             "schemas": link("/schemas"),
             "receivers": link("/receivers"),
             "triggers": link("/triggers"),
-            "counts": link("/counts"),
+            "events": link("/events"),
+            "system": link("/system"),
             "targets": link("/targets"),
         },
     })))

@@ -93,13 +93,16 @@ impl Address {
     }
 }
 
-struct Schema {
-    id: String,
+/// What there is, and which fields it has.
+pub(crate) struct Schema {
+    /// Its name.
+    pub(crate) id: String,
     plural: String,
     collection_methods: &'static [&'static str],
     resource_methods: &'static [&'static str],
     actions: &'static [&'static str],
-    fields: Vec<(&'static str, Value)>,
+    /// The fields, in Rancher's words.
+    pub(crate) fields: Vec<(&'static str, Value)>,
 }
 
 impl Schema {
@@ -132,7 +135,8 @@ impl Schema {
     }
 }
 
-fn all() -> Vec<Schema> {
+/// All schemas.
+pub(crate) fn all() -> Vec<Schema> {
     let mut all = vec![receiver()];
     all.extend(Driver::ALL.map(|driver| Schema {
         id: driver.to_string(),

@@ -1,11 +1,11 @@
 //! An in-memory copy of the registry, kept fresh by a watch. Ingress and worker look receivers up here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -18,14 +18,28 @@ use crate::telemetry::Readiness;
 const PART: &str = "registry";
 /// How long to wait before a broken watch is begun again.
 const PAUSE: Duration = Duration::from_millis(500);
+/// By how many changes those who follow the copy may be behind.
+const BUFFER: usize = 256;
 
 /// A copy of the registry.
 pub struct Directory {
     receivers: RwLock<Receivers>,
     /// Up to where the registry's changes are in the copy; `None` until it is complete.
     revision: watch::Sender<Option<Revision>>,
+    news: broadcast::Sender<News>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What changed in the copy, and up to where the registry's changes are in it with that.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// A receiver is new, or has changed.
+    Stored(Arc<Receiver>, Revision),
+    /// A receiver was deleted.
+    Deleted(Arc<Receiver>, Revision),
+    /// The copy was made anew: anything may have changed.
+    Replaced(Revision),
 }
 
 /// The receivers, by what they are looked up by.
@@ -36,18 +50,20 @@ struct Receivers {
 }
 
 impl Receivers {
-    fn insert(&mut self, receiver: Receiver) {
+    fn insert(&mut self, receiver: Arc<Receiver>) {
         self.remove(receiver.id);
         if let Some(key) = key_of(&receiver) {
             self.by_imported_key.insert(key, receiver.id);
         }
-        self.by_id.insert(receiver.id, Arc::new(receiver));
+        self.by_id.insert(receiver.id, receiver);
     }
 
-    fn remove(&mut self, id: ReceiverId) {
-        if let Some(key) = self.by_id.remove(&id).as_deref().and_then(key_of) {
+    fn remove(&mut self, id: ReceiverId) -> Option<Arc<Receiver>> {
+        let removed = self.by_id.remove(&id)?;
+        if let Some(key) = key_of(&removed) {
             self.by_imported_key.remove(&key);
         }
+        Some(removed)
     }
 }
 
@@ -62,6 +78,7 @@ impl Directory {
         let directory = Arc::new(Self {
             receivers: RwLock::default(),
             revision: watch::Sender::new(None),
+            news: broadcast::Sender::new(BUFFER),
             stop: CancellationToken::new(),
             task: Mutex::default(),
         });
@@ -110,9 +127,24 @@ impl Directory {
         list
     }
 
+    /// The projects that have receivers.
+    pub fn projects(&self) -> BTreeSet<ProjectId> {
+        let receivers = self
+            .receivers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let projects = receivers.by_id.values();
+        projects.map(|receiver| receiver.project.clone()).collect()
+    }
+
     /// Up to where the registry's changes are in the copy.
     pub fn revision(&self) -> Revision {
         self.revision.borrow().unwrap_or_default()
+    }
+
+    /// What changes in the copy from now on.
+    pub fn news(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
     }
 
     /// Whether the copy is complete and has everything up to `revision` within `timeout`.
@@ -165,34 +197,45 @@ impl Directory {
         while let Some(change) = changes.next().await {
             match (change, &mut fresh) {
                 (Change::Stored { receiver, .. }, Some(fresh)) => {
-                    fresh.insert(receiver);
+                    fresh.insert(Arc::new(receiver));
                 }
                 (Change::Deleted { id, .. }, Some(fresh)) => {
                     fresh.remove(id);
                 }
                 (Change::Complete { revision }, _) => {
                     if let Some(fresh) = fresh.take() {
-                        self.change(revision, |receivers| *receivers = fresh);
+                        self.change(revision, |receivers| {
+                            *receivers = fresh;
+                            Some(News::Replaced(revision))
+                        });
                         readiness.report(PART, Ok(()));
                     }
                 }
                 (Change::Stored { receiver, revision }, None) => {
-                    self.change(revision, |receivers| receivers.insert(receiver));
+                    let receiver = Arc::new(receiver);
+                    self.change(revision, |receivers| {
+                        receivers.insert(Arc::clone(&receiver));
+                        Some(News::Stored(receiver, revision))
+                    });
                 }
                 (Change::Deleted { id, revision }, None) => self.change(revision, |receivers| {
-                    receivers.remove(id);
+                    let removed = receivers.remove(id)?;
+                    Some(News::Deleted(removed, revision))
                 }),
             }
         }
     }
 
-    fn change(&self, revision: Revision, change: impl FnOnce(&mut Receivers)) {
-        change(
+    fn change(&self, revision: Revision, change: impl FnOnce(&mut Receivers) -> Option<News>) {
+        let news = change(
             &mut self
                 .receivers
                 .write()
                 .unwrap_or_else(PoisonError::into_inner),
         );
         self.revision.send_replace(Some(revision));
+        if let Some(news) = news {
+            let _ = self.news.send(news); // Nobody follows just now.
+        }
     }
 }

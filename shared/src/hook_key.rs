@@ -66,6 +66,11 @@ impl DeploymentSecret {
     pub fn new(bytes: Vec<u8>) -> Option<Self> {
         (bytes.len() >= Self::LEAST_BYTES).then_some(Self(bytes))
     }
+
+    /// A MAC under this secret. Whoever uses it begins with a label of its own.
+    pub(crate) fn mac(&self) -> Hmac<Sha256> {
+        Hmac::new_from_slice(&self.0).expect("HMAC takes keys of any length")
+    }
 }
 
 impl fmt::Debug for DeploymentSecret {
@@ -83,8 +88,7 @@ pub struct HookKeys {
 impl HookKeys {
     /// Keys under `secret`.
     pub fn new(secret: &DeploymentSecret) -> Self {
-        let mac = Hmac::new_from_slice(&secret.0).expect("HMAC takes keys of any length");
-        Self { mac }
+        Self { mac: secret.mac() }
     }
 
     /// The key of `version` of a receiver's URL: 48 URL-safe characters.

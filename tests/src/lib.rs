@@ -7,8 +7,10 @@
     reason = "whatever is not as a test expects ends the test"
 )]
 
+pub mod browser;
 pub mod contract;
 pub mod custom_resources;
+pub mod events;
 pub mod evidence;
 pub mod fleet;
 pub mod kube;

@@ -107,11 +107,19 @@ impl Up {
     /// # Panics
     /// When it does not start.
     pub async fn start_with(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", folder, arguments).await
+    }
+
+    /// The same at this address.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_at(listen: &str, folder: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(program())
             .args([
                 "up",
                 "--listen",
-                "127.0.0.1:0",
+                listen,
                 "--sandbox-listen",
                 "127.0.0.1:0",
                 "--data-dir",
@@ -185,6 +193,11 @@ impl Up {
             }
         })
         .await;
+    }
+
+    /// The access key and the secret key of its administrator.
+    pub fn admin_key(&self) -> (&str, &str) {
+        (&self.access_key, &self.secret_key)
     }
 
     /// Kills it without warning.

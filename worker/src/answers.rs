@@ -4,20 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use stormhook_shared::decide::Seen;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{ProjectId, Sequence, TriggerId};
 use stormhook_shared::domain::kind::Kind;
 use stormhook_shared::ports::Unavailable;
 use stormhook_shared::ports::ledger::LedgerError;
-use stormhook_shared::ports::platform::TargetKind;
+use stormhook_shared::ports::platform::{Need, TargetKind};
 use stormhook_shared::ports::questions::{
-    Answer, Answerer, AwaitOutcome, CountsQuery, HistoryQuery, Question, WhatIfQuery,
+    Answer, Answerer, AwaitOutcome, CountsQuery, HistoryQuery, Member, Question, WhatIfQuery,
 };
 
 use crate::context::Context;
 use crate::lookup;
 use crate::outcome_log::{self, OutcomeLog, Unreadable};
-use crate::{trigger_detail, what_if};
+use crate::{system, trigger_detail, what_if};
 
 /// How long a question of history waits for a log that is being read or rebuilt.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -52,10 +53,12 @@ impl Answers {
         let answered = match question {
             Question::Check { project, kind } => return self.check(&project, &kind).await,
             Question::Targets { project, of } => return self.targets(&project, of).await,
+            Question::Members { project, group } => return self.members(&project, &group).await,
             Question::Triggers(query) => self.page(query).await,
             Question::Counts(query) => self.counts(query).await,
             Question::WhatIf(query) => self.what_if(query).await,
             Question::Appended { group, id } => self.appended(&group, id).await,
+            Question::System => self.system().await,
             Question::Trigger {
                 project,
                 id,
@@ -63,6 +66,33 @@ impl Answers {
             } => self.trigger(&project, id, settled).await,
         };
         answered.unwrap_or_else(|error| Answer::Unavailable(error.to_string()))
+    }
+
+    async fn members(&self, project: &ProjectId, group: &GroupKey) -> Answer {
+        let Some(platform) = self.context.platforms.get(project) else {
+            return Answer::NoSuchProject;
+        };
+        let member = |id: String, name: String| Member { id, name };
+        match platform.observe(group, Need::Everything).await {
+            Ok(Seen::Hosts(seen)) => Answer::Members(
+                seen.hosts
+                    .into_iter()
+                    .map(|host| member(host.id, host.name))
+                    .collect(),
+            ),
+            Ok(Seen::Services(services)) => Answer::Members(
+                services
+                    .into_iter()
+                    .map(|service| member(service.id, service.name))
+                    .collect(),
+            ),
+            Ok(_) => Answer::Members(Vec::new()),
+            Err(error) => Answer::Unavailable(error.to_string()),
+        }
+    }
+
+    async fn system(&self) -> Result<Answer, Unanswered> {
+        Ok(Answer::System(Box::new(system::look(&self.context).await?)))
     }
 
     async fn check(&self, project: &ProjectId, kind: &Kind) -> Answer {

@@ -21,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) directory: Arc<Directory>,
     /// The platform of each project.
     pub(crate) platforms: BTreeMap<ProjectId, Arc<dyn Platform>>,
+    /// The names of projects that have one.
+    pub(crate) names: BTreeMap<ProjectId, String>,
     /// The outcomes so far.
     pub(crate) log: Arc<OutcomeLog>,
     /// What groups wait for.

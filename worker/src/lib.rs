@@ -17,6 +17,7 @@ mod partition;
 pub mod platforms;
 #[cfg(test)]
 mod simulation;
+mod system;
 mod trigger_detail;
 mod what_if;
 
@@ -52,6 +53,8 @@ pub struct WorkerOptions {
     pub directory: Arc<Directory>,
     /// The platform of each project.
     pub platforms: BTreeMap<ProjectId, Arc<dyn Platform>>,
+    /// The names of projects that have one.
+    pub names: BTreeMap<ProjectId, String>,
     /// The folder of the outcome log.
     pub outcome_log: PathBuf,
     /// Where the worker tells whether it is ready.
@@ -82,6 +85,7 @@ impl Worker {
             backbone: options.backbone,
             directory: options.directory,
             platforms: options.platforms,
+            names: options.names,
             log: Arc::clone(&log),
             progress: Progress::default(),
             budget: Arc::new(Budget::new(WAITING_BYTES)),

@@ -57,6 +57,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let directory = Directory::follow(Arc::clone(&backbone.registry), Arc::clone(&readiness));
     let worker = Worker::start(WorkerOptions {
         platforms: platforms::connect(&settings.projects, backbone.leases.ttl(), &health)?,
+        names: platforms::names(&settings.projects),
         backbone,
         directory: Arc::clone(&directory),
         outcome_log: settings.folder.outcome_log(),

@@ -17,6 +17,7 @@ use stormhook_shared::hook_key::HookKeys;
 use stormhook_shared::program::listener::listen;
 use stormhook_shared::program::probes::{ProbeServer, Probes};
 use stormhook_shared::program::stop::stop_signal;
+use stormhook_shared::session_key::SessionKeys;
 use stormhook_shared::telemetry::Readiness;
 use stormhook_worker::platforms::PlatformHealth;
 use stormhook_worker::{Worker, WorkerMetrics, WorkerOptions};
@@ -86,6 +87,7 @@ impl Running {
                 backbone.leases.ttl(),
                 &health,
             )?,
+            names: stormhook_worker::platforms::names(&settings.projects),
             outcome_log: settings.folder.outcome_log(),
             readiness: Arc::clone(&readiness),
             metrics: worker_metrics,
@@ -101,6 +103,7 @@ impl Running {
             listener,
             public_url: settings.public_url.clone(),
             hook_keys: hook_keys.clone(),
+            session_keys: SessionKeys::new(&settings.secret),
             api_keys: settings.api_keys.clone(),
             threads: HTTP_THREADS,
             backbone,

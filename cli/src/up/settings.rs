@@ -124,7 +124,11 @@ impl Settings {
 
     /// What an operator needs to know at the start.
     pub fn welcome(&self, address: &str, sandbox: Option<String>, demo: Option<String>) -> String {
-        let mut lines = vec![format!("Stormhook is up at {address}")];
+        let page = self.public_url.as_ref().map_or(address, |url| url.as_str());
+        let mut lines = vec![
+            format!("Stormhook is up at {address}"),
+            format!("  web page           {}/", page.trim_end_matches('/')),
+        ];
         if let Some(admin) = &self.admin {
             lines.push(format!("  access key         {}", admin.access_key));
             lines.push(format!("  secret key         {}", admin.secret_key));

@@ -139,6 +139,40 @@ impl TriggerLog for EmbeddedTriggerLog {
             .await
     }
 
+    async fn read_all(&self, after: Sequence, limit: usize) -> Result<Vec<Entry>, Unavailable> {
+        let partitions = self.partitions();
+        self.0
+            .database
+            .read(move |transaction| {
+                let triggers = transaction.open_table(TRIGGERS)?;
+                let mut entries = Vec::new();
+                for partition in partitions.iter() {
+                    let range = (partition.0, after.0.saturating_add(1))..=(partition.0, u64::MAX);
+                    for item in triggers.range(range)?.take(limit) {
+                        let (place, value) = item?;
+                        entries.push(entry(place.value().1, value.value()));
+                    }
+                }
+                entries.sort_by_key(Entry::sequence);
+                entries.truncate(limit);
+                Ok(entries)
+            })
+            .await
+    }
+
+    async fn newest(&self) -> Result<Sequence, Unavailable> {
+        Ok(*self.0.writer.newest.borrow())
+    }
+
+    async fn wait_beyond_all(&self, after: Sequence) -> Result<(), Unavailable> {
+        let mut newest = self.0.writer.newest.clone();
+        newest
+            .wait_for(|last| *last > after)
+            .await
+            .map(|_| ())
+            .map_err(|_| down("it is closed"))
+    }
+
     async fn wait_beyond(&self, partition: Partition, after: Sequence) -> Result<(), Unavailable> {
         let sequences = self.0.writer.sequences.get(usize::from(partition.0));
         let mut sequence = sequences

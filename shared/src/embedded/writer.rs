@@ -26,6 +26,8 @@ pub(super) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Write>>>,
     /// The last sequence of each partition.
     pub(super) sequences: Vec<watch::Receiver<Sequence>>,
+    /// The last sequence of all partitions.
+    pub(super) newest: watch::Receiver<Sequence>,
     /// The last revision of the ledger.
     pub(super) revision: watch::Receiver<Revision>,
     /// Changes of receivers, after their commit.
@@ -77,12 +79,14 @@ impl Writer {
             .iter()
             .map(|_| watch::channel(Sequence(0)))
             .unzip();
+        let (newest_sender, newest) = watch::channel(Sequence(counters.sequence));
         let (revision_sender, revision) = watch::channel(Revision(counters.revision));
         let changes = broadcast::Sender::new(WATCH_BUFFER);
         let work = Work {
             database,
             counters: Some(counters),
             sequences: sequence_senders,
+            newest: newest_sender,
             revision: revision_sender,
             changes: changes.clone(),
         };
@@ -93,6 +97,7 @@ impl Writer {
         let writer = Self {
             queue: Mutex::new(Some(queue)),
             sequences,
+            newest,
             revision,
             changes,
         };
@@ -157,6 +162,7 @@ struct Work {
     /// `None` after a commit that failed: its disk may have kept it all the same.
     counters: Option<Counters>,
     sequences: Vec<watch::Sender<Sequence>>,
+    newest: watch::Sender<Sequence>,
     revision: watch::Sender<Revision>,
     changes: broadcast::Sender<Change>,
 }
@@ -214,6 +220,9 @@ impl Work {
             if let Some(sender) = self.sequences.get(usize::from(partition.0)) {
                 sender.send_replace(sequence);
             }
+        }
+        if *self.newest.borrow() != Sequence(counters.sequence) {
+            self.newest.send_replace(Sequence(counters.sequence));
         }
         if *self.revision.borrow() != Revision(counters.revision) {
             self.revision.send_replace(Revision(counters.revision));

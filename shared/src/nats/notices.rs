@@ -18,6 +18,7 @@ pub(super) struct Notices(Arc<Inner>);
 
 struct Inner {
     subject: String,
+    /// One for each slot, and a last one that hears them all.
     slots: Vec<watch::Sender<()>>,
     subscription: OnceCell<()>,
     tasks: TaskTracker,
@@ -25,7 +26,7 @@ struct Inner {
 }
 
 impl Notices {
-    /// The notices that come on `prefix` and a number below `slots`.
+    /// The notices that come on `prefix` and a number below `slots`. Who listens to `slots` itself hears them all.
     pub(super) fn new(
         prefix: &str,
         slots: usize,
@@ -34,7 +35,7 @@ impl Notices {
     ) -> Self {
         Self(Arc::new(Inner {
             subject: format!("{prefix}.*"),
-            slots: (0..slots).map(|_| watch::Sender::new(())).collect(),
+            slots: (0..=slots).map(|_| watch::Sender::new(())).collect(),
             subscription: OnceCell::new(),
             tasks,
             stop,
@@ -74,6 +75,9 @@ impl Notices {
                     .and_then(|slot| slot.parse::<usize>().ok());
                 if let Some(slot) = slot.and_then(|slot| this.slots.get(slot)) {
                     slot.send_replace(());
+                }
+                if let Some(all) = this.slots.last() {
+                    all.send_replace(());
                 }
             }
         });

@@ -15,6 +15,8 @@ use crate::domain::trigger::{Logged, Trigger};
 use crate::ports::Unavailable;
 use crate::ports::trigger_log::{AppendError, Appended, DUPLICATE_WINDOW, Entry, TriggerLog};
 
+/// The subjects of all groups.
+const ALL: &str = "stormhook.triggers.>";
 /// What a message's headers take, beside its payload.
 const HEADER_BYTES: usize = 512;
 /// How many places are looked at at once, for a newest entry that is asked for.
@@ -95,6 +97,20 @@ impl TriggerLog for NatsTriggerLog {
         let subject = self.subject(group);
         let messages = self.stream.read(&subject, after.0, limit).await?;
         Ok(messages.iter().map(entry).collect())
+    }
+
+    async fn read_all(&self, after: Sequence, limit: usize) -> Result<Vec<Entry>, Unavailable> {
+        let messages = self.stream.read(ALL, after.0, limit).await?;
+        Ok(messages.iter().map(entry).collect())
+    }
+
+    async fn newest(&self) -> Result<Sequence, Unavailable> {
+        Ok(Sequence(self.stream.range().await?.last))
+    }
+
+    async fn wait_beyond_all(&self, after: Sequence) -> Result<(), Unavailable> {
+        let any = usize::from(self.partitions.0.get());
+        self.stream.wait_beyond(ALL, any, after.0).await
     }
 
     async fn wait_beyond(&self, partition: Partition, after: Sequence) -> Result<(), Unavailable> {

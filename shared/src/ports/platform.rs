@@ -51,6 +51,11 @@ pub trait Platform: Send + Sync {
     /// What receivers can be made for.
     async fn targets(&self, of: TargetKind) -> Result<Vec<Target>, PlatformError>;
 
+    /// How the calls to it go, as far as that is watched.
+    fn health(&self) -> Health {
+        Health::default()
+    }
+
     /// The longest that one changing call can take.
     fn call_timeout(&self) -> Duration;
 
@@ -252,4 +257,13 @@ pub enum Target {
         /// How many services carry it.
         count: u32,
     },
+}
+
+/// How the calls to a platform go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Health {
+    /// How many in a row have failed.
+    pub failures: u32,
+    /// For how long it is left alone from now on.
+    pub rests_for: Option<Duration>,
 }

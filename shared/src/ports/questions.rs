@@ -8,9 +8,10 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::Unavailable;
+use super::leases::WorkerId;
 use super::platform::{Target, TargetKind, Unusable};
 use crate::domain::call::Calls;
-use crate::domain::group::GroupKey;
+use crate::domain::group::{GroupKey, Partition};
 use crate::domain::ids::{ProjectId, ReceiverId, Revision, Sequence, TriggerId};
 use crate::domain::kind::Kind;
 use crate::domain::ledger::{Action, Drift};
@@ -53,6 +54,13 @@ pub enum Question {
         /// What sort.
         of: TargetKind,
     },
+    /// What belongs to a group of hosts or services now?
+    Members {
+        /// The project.
+        project: ProjectId,
+        /// The group.
+        group: GroupKey,
+    },
     /// A page of history.
     Triggers(HistoryQuery),
     /// How many triggers came to which end, hour by hour.
@@ -66,6 +74,8 @@ pub enum Question {
         /// The id.
         id: TriggerId,
     },
+    /// How are the workers and the platforms?
+    System,
     /// One trigger with everything that is known of it.
     Trigger {
         /// The project that it must belong to.
@@ -112,10 +122,14 @@ impl Question {
                 ..
             } => wait.timeout + Duration::from_secs(5),
             Self::WhatIf(_) => Duration::from_secs(25),
-            Self::Check { .. } | Self::Targets { .. } => Duration::from_secs(15),
-            Self::Triggers(_) | Self::Appended { .. } | Self::Trigger { .. } | Self::Counts(_) => {
-                Duration::from_secs(10)
+            Self::Check { .. } | Self::Targets { .. } | Self::Members { .. } => {
+                Duration::from_secs(15)
             }
+            Self::System
+            | Self::Triggers(_)
+            | Self::Appended { .. }
+            | Self::Trigger { .. }
+            | Self::Counts(_) => Duration::from_secs(10),
         }
     }
 }
@@ -204,6 +218,8 @@ pub enum Answer {
     Unusable(Unusable),
     /// The targets.
     Targets(Vec<Target>),
+    /// What belongs to the group.
+    Members(Vec<Member>),
     /// The page, in the order that was asked for.
     Triggers(HistoryPage),
     /// The hours, the oldest first.
@@ -214,6 +230,8 @@ pub enum Answer {
     Appended(Option<Box<HistoryItem>>),
     /// The trigger.
     Trigger(Box<TriggerDetail>),
+    /// The workers and the platforms.
+    System(Box<System>),
     /// There is no such trigger in the project.
     NoSuchTrigger,
     /// The project has no platform here.
@@ -306,4 +324,66 @@ pub struct PlanSummary {
     /// What was called to see what it starts from, and for plans of the same triggers that were abandoned.
     #[serde(default, skip_serializing_if = "Calls::is_empty")]
     pub calls: Calls,
+}
+
+/// A host or a service that belongs to a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The platform's id of it.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// How workers and platforms are, as one worker sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct System {
+    /// The worker that answers.
+    pub answered_by: WorkerId,
+    /// All workers that are there.
+    pub workers: Vec<WorkerId>,
+    /// All partitions.
+    pub partitions: Vec<PartitionState>,
+    /// Every project's platform.
+    pub platforms: Vec<PlatformState>,
+    /// The outcome log of the worker that answers.
+    pub outcome_log: OutcomeLogState,
+}
+
+/// Who works on a partition, and whether something waits there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartitionState {
+    /// Which.
+    pub partition: Partition,
+    /// Who has it; `None`: nobody just now.
+    pub holder: Option<WorkerId>,
+    /// When the oldest trigger was accepted that is not known to be settled; up to a second old.
+    pub oldest_waiting: Option<Timestamp>,
+}
+
+/// How the calls to a platform go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformState {
+    /// Whose.
+    pub project: ProjectId,
+    /// The project's name.
+    pub name: Option<String>,
+    /// How many calls in a row have failed.
+    pub failures: u32,
+    /// For how long it is left alone from now on.
+    pub rests_for: Option<Duration>,
+}
+
+/// How far an outcome log is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutcomeLogState {
+    /// How many entries it has.
+    pub entries: u64,
+    /// The last entry's hash in the chain, in hex.
+    pub head: String,
+    /// When its chain was last verified.
+    pub verified_at: Option<Timestamp>,
 }

@@ -42,6 +42,15 @@ pub trait TriggerLog: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Entry>, Unavailable>;
 
+    /// At most `limit` entries after `after`, of all partitions, in order.
+    async fn read_all(&self, after: Sequence, limit: usize) -> Result<Vec<Entry>, Unavailable>;
+
+    /// The place of the newest entry of all partitions; 0 if there never was one.
+    async fn newest(&self) -> Result<Sequence, Unavailable>;
+
+    /// Returns when any partition has an entry after `after`, at once if one has it already.
+    async fn wait_beyond_all(&self, after: Sequence) -> Result<(), Unavailable>;
+
     /// Returns when `partition` has an entry after `after`, at once if it has one already.
     async fn wait_beyond(&self, partition: Partition, after: Sequence) -> Result<(), Unavailable>;
 
@@ -93,6 +102,14 @@ pub enum Entry {
 }
 
 impl Entry {
+    /// When it was accepted, where that can be read.
+    pub fn accepted_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Trigger(logged) => Some(logged.trigger.accepted_at),
+            Self::Undecodable { .. } => None,
+        }
+    }
+
     /// Its place.
     pub fn sequence(&self) -> Sequence {
         match self {

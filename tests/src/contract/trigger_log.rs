@@ -166,3 +166,28 @@ pub async fn waiting_ends_with_an_append(backbone: &Backbone) {
         .await
         .unwrap();
 }
+
+/// What is appended to any partition is read in one order, and waited for.
+pub async fn all_partitions_are_read_in_one_order(backbone: &Backbone) {
+    let log = &backbone.triggers;
+    let start = log.newest().await.unwrap();
+    let mut places = Vec::new();
+    for number in 0..60 {
+        places.push(append(backbone, &format!("all{number}"), None).await);
+    }
+    assert_eq!(log.newest().await.unwrap(), places[59]);
+    let mut read = Vec::new();
+    let mut after = start;
+    while let Some(last) = {
+        let page = log.read_all(after, 7).await.unwrap();
+        read.extend(page.iter().map(Entry::sequence));
+        page.last().map(Entry::sequence)
+    } {
+        after = last;
+    }
+    assert_eq!(read, places);
+    log.wait_beyond_all(start).await.unwrap();
+    let (waited, next) = tokio::join!(log.wait_beyond_all(after), append(backbone, "all", None));
+    waited.unwrap();
+    assert_eq!(log.newest().await.unwrap(), next);
+}

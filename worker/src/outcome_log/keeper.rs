@@ -32,6 +32,7 @@ pub(crate) struct OutcomeLog {
     store: RwLock<Option<Store>>,
     waiting: Mutex<HashMap<Sequence, Vec<oneshot::Sender<()>>>>,
     is_level: watch::Sender<bool>,
+    verified_at: Mutex<Option<Timestamp>>,
     readiness: Arc<Readiness>,
     entries: Gauge,
 }
@@ -55,6 +56,7 @@ impl OutcomeLog {
             store: RwLock::new(None),
             waiting: Mutex::default(),
             is_level: watch::Sender::new(false),
+            verified_at: Mutex::default(),
             readiness,
             entries,
         }
@@ -104,6 +106,14 @@ impl OutcomeLog {
             Ok(Ok(_)) => Ok(()),
             _ => Err(Unreadable::NotLevel),
         }
+    }
+
+    /// When the chain was last verified.
+    pub(crate) fn verified_at(&self) -> Option<Timestamp> {
+        *self
+            .verified_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the trigger at `sequence` has its outcome in the log within `timeout`.
@@ -182,6 +192,9 @@ impl OutcomeLog {
                 store.verify()?;
                 Ok(store)
             })?;
+            *log.verified_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::now());
             let meta = opened.meta();
             tracing::info!(entries = meta.entries, head = %meta.head, "outcome log opened");
             log.tell(&opened);

@@ -1,12 +1,11 @@
 //! Turns the ledger's records into the outcome log's entries: an outcome for every trigger, whether it was
 //! settled at once or by the end of a plan.
 
-use std::collections::HashMap;
-
 use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::Revision;
 use stormhook_shared::domain::ledger::{Entry, Plan, Record};
+use stormhook_shared::open_plans::OpenPlans;
 use stormhook_shared::ports::ledger::{Ledger, LedgerError, Place};
 use stormhook_shared::ports::questions::PlanSummary;
 
@@ -16,13 +15,11 @@ use super::chain::LogEntry;
 const LARGEST_PAGE: usize = 64;
 /// About how many entries are made at once: records of a storm bring a thousand each, others one.
 const ENTRIES: usize = 2_000;
-/// How many open plans are remembered; others are read from the ledger again when they end.
-const MOST_REMEMBERED: usize = 256;
 
 /// Reads the ledger from its beginning to its end.
 pub(super) struct Tail<'a> {
     ledger: &'a dyn Ledger,
-    open_plans: HashMap<Revision, Plan>,
+    open_plans: OpenPlans,
     page: usize,
 }
 
@@ -30,7 +27,7 @@ impl<'a> Tail<'a> {
     pub(super) fn new(ledger: &'a dyn Ledger) -> Self {
         Self {
             ledger,
-            open_plans: HashMap::new(),
+            open_plans: OpenPlans::default(),
             page: 1,
         }
     }
@@ -81,13 +78,11 @@ impl<'a> Tail<'a> {
                     group,
                     plan: summary(revision, &plan),
                 });
-                if self.open_plans.len() < MOST_REMEMBERED {
-                    self.open_plans.insert(revision, plan);
-                }
+                self.open_plans.begin(revision, plan);
             }
             Entry::Performed { plan, performance } => {
                 let record = called(revision, &group, &performance.calls, entries);
-                if let Some(open) = self.open_plan(plan).await? {
+                if let Some(open) = self.open_plans.end(self.ledger, plan).await? {
                     entries.extend(
                         open.outcomes(&performance)
                             .map(|outcome| LogEntry::Settled {
@@ -100,7 +95,7 @@ impl<'a> Tail<'a> {
                 }
             }
             Entry::Abandoned { plan, reason } => {
-                self.open_plans.remove(&plan);
+                self.open_plans.abandon(plan);
                 entries.push(LogEntry::Abandoned {
                     group,
                     plan,
@@ -122,29 +117,6 @@ impl<'a> Tail<'a> {
             }
         }
         Ok(())
-    }
-
-    async fn open_plan(&mut self, revision: Revision) -> Result<Option<Plan>, LedgerError> {
-        if let Some(plan) = self.open_plans.remove(&revision) {
-            return Ok(Some(plan));
-        }
-        match self.record(revision).await? {
-            Some(Record {
-                entry: Entry::Planned(plan),
-                ..
-            }) => Ok(Some(plan)),
-            _ => {
-                tracing::error!(%revision, "a plan ended that the ledger does not have");
-                Ok(None)
-            }
-        }
-    }
-
-    async fn record(&self, revision: Revision) -> Result<Option<Record>, LedgerError> {
-        let before = Revision(revision.0.saturating_sub(1));
-        let found = self.ledger.read(before, 1).await?.pop();
-        let found = found.filter(|place| place.revision == revision);
-        Ok(found.and_then(|place| place.record.ok()))
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use stormhook_shared::ports::platform::Health;
+
 /// How many failures in a row open it.
 const FAILURES_TO_OPEN: u32 = 5;
 /// How long it stays open at first, and at most.
@@ -50,6 +52,16 @@ impl Breaker {
         self.failures >= FAILURES_TO_OPEN
     }
 
+    /// How calls go at `now`.
+    pub(super) fn health(&self, now: Instant) -> Health {
+        Health {
+            failures: self.failures,
+            rests_for: self
+                .rests_until
+                .and_then(|until| until.checked_duration_since(now)),
+        }
+    }
+
     /// A call got an answer.
     pub(super) fn succeeded(&mut self) {
         *self = Self::closed();
@@ -86,6 +98,11 @@ mod tests {
         }
         assert!(breaker.is_open());
         assert_eq!(breaker.admit(now, CALL), Err(FIRST_REST));
+        let health = breaker.health(now);
+        assert_eq!(
+            (health.failures, health.rests_for),
+            (FAILURES_TO_OPEN, Some(FIRST_REST))
+        );
         let later = now + FIRST_REST;
         assert_eq!(breaker.admit(later, CALL), Ok(()), "the probe");
         assert!(breaker.admit(later, CALL).is_err(), "only one");

@@ -12,7 +12,8 @@ use stormhook_shared::domain::kind::{self, Kind};
 use stormhook_shared::domain::ledger::Action;
 
 use stormhook_shared::ports::platform::{
-    Forwarded, Need, News, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
+    Forwarded, Health, Need, News, Notes, Platform, PlatformError, Step, Target, TargetKind,
+    Unusable,
 };
 use tokio::sync::Semaphore;
 
@@ -162,6 +163,10 @@ impl Platform for Gate {
     async fn targets(&self, of: TargetKind) -> Result<Vec<Target>, PlatformError> {
         self.pass(Some("list targets"), self.platform.targets(of))
             .await
+    }
+
+    fn health(&self) -> Health {
+        self.breaker().health(Instant::now())
     }
 
     fn call_timeout(&self) -> Duration {

@@ -41,6 +41,14 @@ enum ConnectionError {
     NotHere(&'static str),
 }
 
+/// The names of the projects that have one.
+pub fn names(projects: &BTreeMap<ProjectId, ProjectConfiguration>) -> BTreeMap<ProjectId, String> {
+    let named = projects.iter();
+    named
+        .filter_map(|(id, project)| Some((id.clone(), project.name.clone()?)))
+        .collect()
+}
+
 /// A platform for each project, behind a gate of its own. Nothing is called yet. `lease_ttl`: how long a lease lasts,
 /// where there are leases: half of that is what a changing call may take, so that a lease which is renewed in time
 /// always outlasts it. `health`: where the connections tell how they are.

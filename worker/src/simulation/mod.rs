@@ -137,6 +137,7 @@ fn hire(world: &Arc<World>, name: String) -> Arc<Nerve> {
         backbone,
         directory,
         platforms: [(world::project(), Arc::new(platform) as Arc<_>)].into(),
+        names: std::collections::BTreeMap::new(),
         log: Arc::new(log),
         progress: Progress::default(),
         budget: Arc::new(Budget::new(1_000_000)),

@@ -99,6 +99,18 @@ impl TriggerLog for Ports {
         .await
     }
 
+    async fn read_all(&self, _after: Sequence, _limit: usize) -> Result<Vec<Entry>, Unavailable> {
+        Err(nobody("follows the whole log"))
+    }
+
+    async fn newest(&self) -> Result<Sequence, Unavailable> {
+        Err(nobody("follows the whole log"))
+    }
+
+    async fn wait_beyond_all(&self, _after: Sequence) -> Result<(), Unavailable> {
+        Err(nobody("follows the whole log"))
+    }
+
     async fn get(&self, _sequence: Sequence) -> Result<Option<Logged>, Unavailable> {
         Err(nobody("asks for one trigger"))
     }

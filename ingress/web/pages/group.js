@@ -1,0 +1,187 @@
+// @ts-check
+// One group: its scale over time, what waits, and which cooldown runs.
+
+import { get } from "../api.js";
+import { h, put } from "../dom.js";
+import { link } from "../router.js";
+import { count, durationText, timeOf } from "../time.js";
+import { codeText, configOf, deed, groupOf, groupText, statusOf } from "../words.js";
+import { stepChart } from "../parts/chart.js";
+import { failure } from "../parts/notes.js";
+import { statusMark } from "../parts/status.js";
+import { cell } from "../parts/table.js";
+
+/**
+ * @typedef {import("../words.js").Trigger} Trigger
+ * @typedef {import("../words.js").Receiver} Receiver
+ */
+
+const MOST_LISTED = 10;
+
+/** @param {import("../shell.js").View} view */
+export function groupPage({ store, project, path }) {
+  const group = path[1];
+  const isScaling = /^(service|hosts)\//.test(group);
+  const chart = stepChart(`The scale of ${groupText(group)} over time`);
+  const about = h("p", { class: "hint" });
+  const now = h("div", { class: "tiles" });
+  const list = h("div");
+  const problem = h("div");
+  const element = h(
+    "div",
+    {},
+    h("div", { class: "title" }, h("h1", {}, title())),
+    about,
+    problem,
+    now,
+    h("section", { class: "card", hidden: !isScaling }, h("h2", {}, "Scale over time"), chart.element, h("p", { class: "help" }, "A line for the scale, a mark for each trigger. Click a mark for its story; + and − zoom, the arrow keys move.")),
+    list,
+  );
+
+  function title() {
+    const service = group.startsWith("service/") ? store.services.get(group.split("/").slice(2).join("/")) : null;
+    return service ? `Service ${service.name}` : groupText(group).replace(/^./, (letter) => letter.toUpperCase());
+  }
+
+  async function load() {
+    try {
+      store.add((await get("triggers", { group, limit: 1000 })).data);
+      put(problem);
+      show();
+    } catch (error) {
+      put(problem, failure(/** @type {Error} */ (error), load));
+    }
+  }
+
+  function show() {
+    const triggers = store.newestFirst().filter((trigger) => trigger.group === group).reverse();
+    const receivers = receiversOf(triggers);
+    const scaling = receivers.filter((receiver) => typeof configOf(receiver).max === "number");
+    const bounds = scaling.map(configOf);
+    put(element.querySelector("h1") ?? element, title());
+    put(about, `${groupText(group, (id) => store.serviceName(id))}: its triggers are decided one after the other, whichever receiver they come from.`);
+    const steps = scaleSteps(triggers);
+    chart.show({
+      steps,
+      marks: marks(triggers, steps),
+      min: bounds.length ? Math.min(...bounds.map((one) => one.min)) : null,
+      max: bounds.length ? Math.max(...bounds.map((one) => one.max)) : null,
+    });
+    showNow(triggers, receivers, steps);
+    showList(triggers, receivers);
+  }
+
+  /** @param {Trigger[]} triggers */
+  function receiversOf(triggers) {
+    const called = new Set(triggers.map((trigger) => trigger.receiverId));
+    return (store.receivers ?? []).filter((receiver) => groupOf(receiver, project) === group || called.has(receiver.id));
+  }
+
+  /**
+   * @param {Trigger[]} triggers
+   * @param {import("../parts/chart.js").Step[]} steps
+   * @returns {import("../parts/chart.js").Mark[]}
+   */
+  function marks(triggers, steps) {
+    let scale = steps[0]?.value ?? 0;
+    return triggers.map((trigger) => {
+      const { outcome } = trigger;
+      const at = Date.parse(outcome?.settledAt ?? trigger.acceptedAt);
+      scale = outcome?.to ?? scale;
+      const text = outcome ? `${codeText(outcome.code)}: ${outcome.message}` : "pending";
+      return { at, value: scale, status: statusOf(trigger), text, href: link(project, ["triggers", trigger.id]) };
+    });
+  }
+
+  /**
+   * @param {Trigger[]} triggers
+   * @param {Receiver[]} receivers
+   * @param {import("../parts/chart.js").Step[]} steps
+   */
+  function showNow(triggers, receivers, steps) {
+    const pending = triggers.filter((trigger) => !trigger.outcome);
+    const tile = (/** @type {string} */ name, /** @type {any[]} */ ...value) => h("div", { class: "tile" }, h("span", { class: "faint" }, name), h("strong", {}, value));
+    const scale = steps.at(-1)?.value;
+    put(
+      now,
+      isScaling && tile("Scale", scale ?? "unknown"),
+      tile("Waiting", pending.length === 0 ? "nothing" : count(pending.length, "trigger")),
+      tile("Cooldown", cooldown(triggers, receivers)),
+    );
+  }
+
+  /**
+   * @param {Trigger[]} triggers
+   * @param {Receiver[]} receivers
+   */
+  function cooldown(triggers, receivers) {
+    const performed = triggers.filter((trigger) => trigger.outcome?.status === "succeeded");
+    let left = 0;
+    let whose = "";
+    for (const receiver of receivers) {
+      const own = performed.filter((trigger) => trigger.receiverId === receiver.id).at(-1);
+      for (const [last, seconds] of [[own, receiver.cooldownSeconds], [performed.at(-1), receiver.groupCooldownSeconds]]) {
+        const rest = last ? Date.parse(last.outcome.settledAt) + seconds * 1000 - Date.now() : 0;
+        if (rest > left) [left, whose] = [rest, receiver.name];
+      }
+    }
+    return left > 0 ? `${whose}: ${durationText(left)} left` : "none runs";
+  }
+
+  /**
+   * @param {Trigger[]} triggers
+   * @param {Receiver[]} receivers
+   */
+  function showList(triggers, receivers) {
+    const rows = triggers.slice(-MOST_LISTED).reverse().map((trigger) =>
+      h("tr", {}, cell("Accepted", h("a", { href: link(project, ["triggers", trigger.id]) }, timeOf(trigger.acceptedAt))), cell("Verdict", statusMark(statusOf(trigger), trigger.outcome ? codeText(trigger.outcome.code) : "pending")), cell("What", trigger.outcome?.message ?? "waits")),
+    );
+    put(
+      list,
+      h("section", { class: "card" }, h("h2", {}, "Receivers"), receivers.length ? h("ul", {}, receivers.map((receiver) => h("li", {}, h("a", { href: link(project, ["receivers", receiver.id]) }, receiver.name), `: ${deed(receiver, (id) => store.serviceName(id))}`))) : h("p", { class: "faint" }, "None is left.")),
+      h("section", { class: "card" }, h("h2", {}, "Newest triggers"), rows.length ? h("table", { class: "cards" }, h("tbody", {}, rows)) : h("p", { class: "faint" }, "None yet."), h("p", {}, h("a", { href: link(project, ["activity"], { group }) }, "All of them"))),
+    );
+  }
+
+  let timer = 0;
+  const soon = () => {
+    if (timer) return;
+    timer = setTimeout(() => {
+      timer = 0;
+      show();
+    }, 400);
+  };
+  const clock = setInterval(soon, 1000);
+  store.addEventListener("triggers", soon);
+  store.addEventListener("receivers", soon);
+  store.addEventListener("reload", load);
+  load();
+  return {
+    title: groupText(group),
+    element,
+    leave() {
+      clearTimeout(timer);
+      clearInterval(clock);
+      chart.leave();
+      store.removeEventListener("triggers", soon);
+      store.removeEventListener("receivers", soon);
+      store.removeEventListener("reload", load);
+    },
+  };
+}
+
+/**
+ * The scale after each trigger that changed it.
+ * @param {Trigger[]} triggers the oldest first
+ */
+function scaleSteps(triggers) {
+  /** @type {import("../parts/chart.js").Step[]} */
+  const steps = [];
+  for (const { outcome } of triggers) {
+    if (outcome?.status !== "succeeded" || typeof outcome.to !== "number") continue;
+    const at = Date.parse(outcome.settledAt);
+    if (steps.length === 0) steps.push({ at: at - 1000, value: outcome.from });
+    steps.push({ at, value: outcome.to });
+  }
+  return steps;
+}

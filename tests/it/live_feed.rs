@@ -1,0 +1,177 @@
+//! The live feed tells everything once, also to viewers who come back, and never waits for a slow one.
+
+use std::collections::BTreeMap;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use stormhook_tests::events::{Event, Viewer};
+use stormhook_tests::up::{Hook, Up, read};
+
+const EVENTS: &str = "/v1-webhooks/events?projectId=1a5";
+const VIEWERS: usize = 1_000;
+
+async fn view(up: &Up, last_id: &str) -> Viewer {
+    let request = up.admin_request(Method::GET, EVENTS);
+    Viewer::begin(request.header("last-event-id", last_id)).await
+}
+
+async fn fire(up: &Up, hook: &Hook, count: usize) {
+    for _ in 0..count {
+        assert_eq!(up.fire(hook).await.unwrap().0, StatusCode::ACCEPTED);
+    }
+}
+
+/// How often each sequence was told in events of a kind.
+fn told(events: &[Event], kind: &str) -> BTreeMap<u64, usize> {
+    let mut told = BTreeMap::new();
+    for event in events.iter().filter(|event| event.kind == kind) {
+        let sequence = event.data["sequence"].as_u64().unwrap();
+        *told.entry(sequence).or_default() += 1;
+    }
+    told
+}
+
+#[tokio::test]
+async fn a_viewer_sees_everything_once_however_often_it_reconnects() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut up = Up::start(folder.path()).await;
+    let mut viewer = view(&up, "").await;
+    let hook = up.scaling("up", "1s5", "up", (1, 5_000), json!({})).await;
+    let made = viewer.take(1, &["receiver"]).await.remove(0);
+    assert_eq!(
+        (&made.data["name"], &made.data["url"]),
+        (&json!("up"), &Value::Null)
+    );
+
+    let both = ["trigger", "outcome"];
+    let mut events = Vec::new();
+    fire(&up, &hook, 3).await;
+    events.extend(viewer.take(6, &both).await);
+    // Whatever was seen last, the next connection goes on behind it: also in the midst of a record's outcomes.
+    for _ in 0..20 {
+        let last_id = viewer.last_id.clone();
+        drop(viewer);
+        fire(&up, &hook, 2).await;
+        viewer = view(&up, &last_id).await;
+        events.extend(viewer.take(3, &both).await);
+        let id = events.last().unwrap().id.clone();
+        viewer = view(&up, &id).await;
+        events.extend(viewer.take(1, &both).await);
+    }
+    let last_id = viewer.last_id.clone();
+    fire(&up, &hook, 50).await;
+    up.settled().await;
+    up.stop().await;
+    up = Up::start(folder.path()).await;
+    let renamed = json!({"name": "renamed"});
+    let path = format!("receivers/{}", hook.receiver);
+    let mut viewer = view(&up, &last_id).await;
+    events.extend(viewer.take(100, &both).await);
+    up.api(Method::PUT, &path, Some(&renamed)).await;
+    up.api(Method::DELETE, &path, None).await;
+    let changes = viewer.take(2, &["receiver"]).await;
+    assert_eq!(changes[0].data["name"], "renamed");
+    assert_eq!(changes[1].data["state"], "removed");
+
+    let history = up.history("").await;
+    assert_eq!(history.len(), 93);
+    let expected: BTreeMap<u64, usize> = history
+        .iter()
+        .map(|trigger| (trigger["sequence"].as_u64().unwrap(), 1))
+        .collect();
+    assert_eq!(told(&events, "trigger"), expected);
+    assert_eq!(told(&events, "outcome"), expected);
+    let outcome = events.iter().find(|event| event.kind == "outcome").unwrap();
+    let same = history
+        .iter()
+        .find(|trigger| trigger["sequence"] == outcome.data["sequence"])
+        .unwrap();
+    assert_eq!(outcome.data["outcome"], same["outcome"]);
+    up.stop().await;
+}
+
+#[tokio::test]
+async fn who_cannot_go_on_is_told_to_begin_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let mut viewer = view(&up, "999-999-0").await;
+    let event = viewer.next().await.unwrap();
+    assert_eq!(event.kind, "reload", "{event:?}");
+    assert!(viewer.next().await.is_none(), "and the feed ends");
+    let request = up.admin_request(Method::GET, EVENTS);
+    let (status, error) = read(request.header("last-event-id", "yesterday")).await;
+    assert_eq!(
+        (status, &error["fieldName"]),
+        (StatusCode::BAD_REQUEST, &json!("Last-Event-ID"))
+    );
+    let (status, _) = read(up.request(Method::GET, EVENTS)).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    up.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_viewer_slows_nobody() {
+    const TRIGGERS: usize = 15_000;
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let hook = up
+        .scaling("up", "1s5", "up", (1, 1_000_000), json!({}))
+        .await;
+    let mut slow = view(&up, "").await;
+    let mut fast = view(&up, "").await;
+    let seeing =
+        tokio::spawn(async move { fast.take(2 * TRIGGERS, &["trigger", "outcome"]).await });
+    let firing = (0..16).map(|_| fire(&up, &hook, TRIGGERS / 16));
+    futures::future::join_all(firing).await;
+    fire(&up, &hook, TRIGGERS % 16).await;
+    let events = seeing.await.unwrap();
+    for kind in ["trigger", "outcome"] {
+        let told = told(&events, kind);
+        assert_eq!(told.len(), TRIGGERS, "{kind}");
+        assert!(told.values().all(|times| *times == 1), "{kind}");
+    }
+    // What it finds at last is the end of what fitted into the buffers, and then that it has to begin anew.
+    let last = loop {
+        match slow.next().await {
+            Some(event) if event.kind == "reload" => break event,
+            Some(_) => {}
+            None => panic!("the feed ended without a word"),
+        }
+    };
+    assert!(
+        last.data["reason"]
+            .as_str()
+            .is_some_and(|why| why.contains("slow"))
+    );
+    assert!(slow.next().await.is_none());
+    up.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_viewers_see_everything() {
+    let me = std::process::id().to_string();
+    let raised = std::process::Command::new("prlimit")
+        .args(["--pid", &me, "--nofile=8192"])
+        .status();
+    assert!(
+        raised.is_ok_and(|status| status.success()),
+        "8,192 files can be open at once"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let hook = up.scaling("up", "1s5", "up", (1, 5_000), json!({})).await;
+    let mut viewers = Vec::new();
+    for _ in 0..VIEWERS {
+        viewers.push(view(&up, "").await);
+    }
+    fire(&up, &hook, 20).await;
+    let seeing = viewers
+        .iter_mut()
+        .map(|viewer| viewer.take(40, &["trigger", "outcome"]));
+    for events in futures::future::join_all(seeing).await {
+        assert_eq!(told(&events, "trigger").len(), 20);
+        assert_eq!(told(&events, "outcome").len(), 20);
+    }
+    // Viewers who stay do not keep it from stopping.
+    up.stop().await;
+}
