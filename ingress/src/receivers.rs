@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use stormhook_shared::domain::ids::{ProjectId, ReceiverId, Revision};
+use stormhook_shared::domain::kind::Kind;
 use stormhook_shared::domain::receiver::{Activity, KeyVersions, Receiver};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::questions::{Answer, Question};
@@ -55,7 +56,7 @@ pub(crate) async fn create(
     let now = Timestamp::now();
     let id = ReceiverId::random(now)
         .map_err(|error| ApiError::unavailable(format!("no randomness for an id: {error}")))?;
-    let receiver = Receiver {
+    let mut receiver = Receiver {
         id,
         project: grant.project.clone(),
         name: definition.name,
@@ -87,7 +88,7 @@ pub(crate) async fn create(
         let message = format!("receiver {} has this key already", same.name);
         return Err(ApiError::new(StatusCode::CONFLICT, "NotUnique", message).about("importedKey"));
     }
-    check_target(&app, &receiver).await?;
+    receiver.kind = usable(&app, &receiver.project, &receiver.kind).await?;
     let revision = app
         .backbone
         .registry
@@ -117,8 +118,13 @@ pub(crate) async fn update(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Write)?;
-    find(&app, &grant, &id)?;
+    let before = find(&app, &grant, &id)?;
     let change = body::read_json(&request, payload).await?;
+    let rendered = shown(&app, &request, &grant, &before);
+    let wanted = receiver_json::changed(&before, rendered, change.clone())?.kind;
+    if wanted != before.kind {
+        usable(&app, &grant.project, &wanted).await?;
+    }
     let changed = alter(&app, &grant, &id, |receiver| {
         let rendered = shown(&app, &request, &grant, receiver);
         let definition = receiver_json::changed(receiver, rendered, change.clone())?;
@@ -183,10 +189,11 @@ pub(crate) async fn alter(
     ))
 }
 
-async fn check_target(app: &App, receiver: &Receiver) -> Result<(), ApiError> {
+/// `kind` as it is to be kept, if the platform of `project` can use it.
+async fn usable(app: &App, project: &ProjectId, kind: &Kind) -> Result<Kind, ApiError> {
     let question = Question::Check {
-        project: receiver.project.clone(),
-        kind: receiver.kind.clone(),
+        project: project.clone(),
+        kind: kind.clone(),
     };
     match app.ask(question).await? {
         Answer::Unusable(unusable) => Err(ApiError::new(
@@ -195,7 +202,10 @@ async fn check_target(app: &App, receiver: &Receiver) -> Result<(), ApiError> {
             unusable.message,
         )
         .about(&unusable.field)),
-        _ => Ok(()),
+        Answer::Usable(kind) => Ok(kind),
+        _ => Err(ApiError::unavailable(
+            "whether the platform can use this was not answered",
+        )),
     }
 }
 

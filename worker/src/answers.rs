@@ -100,7 +100,7 @@ impl Answers {
             return Answer::NoSuchProject;
         };
         match platform.check(kind).await {
-            Ok(Ok(())) => Answer::Usable,
+            Ok(Ok(kept)) => Answer::Usable(kept),
             Ok(Err(unusable)) => Answer::Unusable(unusable),
             Err(error) => Answer::Unavailable(error.to_string()),
         }

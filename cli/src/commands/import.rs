@@ -75,7 +75,7 @@ async fn check(rancher: &Rancher, hook: &OldHook) -> Result<(), String> {
     let body = hook.receiver.clone()?;
     let definition = receiver_json::parse(body).map_err(|error| error.to_string())?;
     match rancher.check(&definition.kind).await {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(_)) => Ok(()),
         Ok(Err(unusable)) => Err(unusable.message),
         Err(error) => Err(error.to_string()),
     }

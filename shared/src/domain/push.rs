@@ -100,6 +100,13 @@ pub fn repository_of(image: &str) -> &str {
     }
 }
 
+/// The host of the registry that has `repository`.
+pub fn registry_of(repository: &str) -> String {
+    let normalized = normalized(repository);
+    let host = normalized.split('/').next();
+    host.unwrap_or_default().to_owned()
+}
+
 /// Whether both name the same repository: `nginx` is `docker.io/library/nginx`.
 pub fn is_same_repository(one: &str, other: &str) -> bool {
     normalized(one) == normalized(other)
@@ -111,7 +118,7 @@ fn normalized(repository: &str) -> String {
         Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
         _ => ("docker.io", lower.as_str()),
     };
-    let host = if host == "index.docker.io" {
+    let host = if matches!(host, "index.docker.io" | "registry-1.docker.io") {
         "docker.io"
     } else {
         host

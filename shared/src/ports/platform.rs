@@ -44,9 +44,10 @@ pub trait Platform: Send + Sync {
         notes: &mut Notes,
     ) -> Result<(), PlatformError>;
 
-    /// Whether receivers of `kind` can act here, checked when they are created. What a platform cannot do at all, and
-    /// options that it has no use for, are unusable too.
-    async fn check(&self, kind: &Kind) -> Result<Result<(), Unusable>, PlatformError>;
+    /// Whether receivers of `kind` can act here, checked when they are created: the kind as it is to be kept, where a
+    /// target that has several names is called by the one that stays. What a platform cannot do at all, and options
+    /// that it has no use for, are unusable too.
+    async fn check(&self, kind: &Kind) -> Result<Result<Kind, Unusable>, PlatformError>;
 
     /// What receivers can be made for.
     async fn targets(&self, of: TargetKind) -> Result<Vec<Target>, PlatformError>;

@@ -212,8 +212,8 @@ pub enum StatusFilter {
 /// A worker's answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
-    /// Receivers of the kind can act.
-    Usable,
+    /// Receivers of the kind can act; the kind as it is to be kept.
+    Usable(Kind),
     /// They cannot.
     Unusable(Unusable),
     /// The targets.

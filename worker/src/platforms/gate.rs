@@ -155,7 +155,7 @@ impl Platform for Gate {
             .await
     }
 
-    async fn check(&self, kind: &Kind) -> Result<Result<(), Unusable>, PlatformError> {
+    async fn check(&self, kind: &Kind) -> Result<Result<Kind, Unusable>, PlatformError> {
         self.pass(Some("check the target"), self.platform.check(kind))
             .await
     }

@@ -4,8 +4,10 @@ mod breaker;
 mod gate;
 mod health;
 pub mod kubernetes;
+mod labels;
 pub mod rancher;
 pub(crate) mod recording;
+pub mod swarm;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,7 @@ pub use gate::Gate;
 pub use health::PlatformHealth;
 use kubernetes::{Kubernetes, KubernetesError};
 use rancher::{Rancher, RancherError};
+use swarm::{Swarm, SwarmError};
 pub(crate) use watch::watch;
 
 /// Why a project's platform cannot be used.
@@ -36,9 +39,9 @@ enum ConnectionError {
     #[error(transparent)]
     Rancher(#[from] RancherError),
     #[error(transparent)]
+    Swarm(#[from] SwarmError),
+    #[error(transparent)]
     Kubernetes(#[from] KubernetesError),
-    #[error("platform {0} is not of this version: rancher or kubernetes")]
-    NotHere(&'static str),
 }
 
 /// The names of the projects that have one.
@@ -81,7 +84,7 @@ fn platform(
         PlatformConfiguration::Rancher(options) => {
             Arc::new(Rancher::new(project, options, change_timeout)?)
         }
-        PlatformConfiguration::Swarm(_) => return Err(ConnectionError::NotHere("swarm")),
+        PlatformConfiguration::Swarm(options) => Arc::new(Swarm::new(options, change_timeout)?),
         PlatformConfiguration::Kubernetes(options) => {
             Arc::new(Kubernetes::new(project, options, change_timeout)?)
         }

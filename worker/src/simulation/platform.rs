@@ -113,8 +113,8 @@ impl Platform for SimulatedPlatform {
         Err(refused())
     }
 
-    async fn check(&self, _kind: &Kind) -> Result<Result<(), Unusable>, PlatformError> {
-        Ok(Ok(()))
+    async fn check(&self, kind: &Kind) -> Result<Result<Kind, Unusable>, PlatformError> {
+        Ok(Ok(kind.clone()))
     }
 
     async fn targets(&self, _of: TargetKind) -> Result<Vec<Target>, PlatformError> {

@@ -345,7 +345,7 @@ impl Platform for Kubernetes {
             .await
     }
 
-    async fn check(&self, kind: &Kind) -> Result<Result<(), Unusable>, PlatformError> {
+    async fn check(&self, kind: &Kind) -> Result<Result<Kind, Unusable>, PlatformError> {
         let problem = match kind {
             Kind::ScaleService(config) => self
                 .check_scale(&config.service_id, config.override_autoscaler)
@@ -383,7 +383,7 @@ impl Platform for Kubernetes {
             Kind::ServiceUpgrade(_) => None,
         };
         Ok(match problem {
-            None => Ok(()),
+            None => Ok(kind.clone()),
             Some((field, message)) => Err(Unusable {
                 field: field.to_owned(),
                 message,

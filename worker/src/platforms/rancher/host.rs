@@ -5,7 +5,7 @@ use stormhook_shared::decide::{Growth, HostSeen, HostsSeen};
 use stormhook_shared::domain::selector::Selector;
 use stormhook_shared::domain::time::Timestamp;
 
-use super::labels;
+use crate::platforms::labels;
 
 /// Hosts that failed or are on their way out do not count.
 const NOT_COUNTED: [&str; 6] = [

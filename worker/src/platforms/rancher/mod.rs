@@ -4,7 +4,6 @@
 mod answer;
 mod connection;
 mod host;
-mod labels;
 mod news;
 mod old_hooks;
 mod scale_hosts;
@@ -28,6 +27,7 @@ use stormhook_shared::ports::platform::{
     Forwarded, Need, News, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
 };
 
+use super::labels;
 use connection::Connection;
 pub use connection::RancherError;
 use news::Feed;
@@ -160,7 +160,7 @@ impl Platform for Rancher {
         self.connection.forward(&self.project, request).await
     }
 
-    async fn check(&self, kind: &Kind) -> Result<Result<(), Unusable>, PlatformError> {
+    async fn check(&self, kind: &Kind) -> Result<Result<Kind, Unusable>, PlatformError> {
         let unusable = |field: &str, message: String| Ok(Err(Unusable::new(field, message)));
         if let Some(option) = foreign_option(kind) {
             return Ok(Err(option));
@@ -169,7 +169,7 @@ impl Platform for Rancher {
             Kind::ScaleService(config) => {
                 let found = self.service(&config.service_id).await?;
                 match service::problem(&config.service_id, found.as_ref()) {
-                    None => Ok(Ok(())),
+                    None => Ok(Ok(kind.clone())),
                     Some(message) => unusable("serviceId", message),
                 }
             }
@@ -181,7 +181,9 @@ impl Platform for Rancher {
                 ),
             ),
             // What carries the labels is looked for when a trigger comes, and need not be there before.
-            Kind::ScaleHost(_) | Kind::ServiceUpgrade(_) | Kind::ForwardPost(_) => Ok(Ok(())),
+            Kind::ScaleHost(_) | Kind::ServiceUpgrade(_) | Kind::ForwardPost(_) => {
+                Ok(Ok(kind.clone()))
+            }
         }
     }
 

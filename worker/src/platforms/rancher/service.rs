@@ -8,7 +8,7 @@ use stormhook_shared::domain::scaling::LARGEST_SCALE;
 use stormhook_shared::domain::selector::Selector;
 use stormhook_shared::ports::platform::{PlatformError, Target};
 
-use super::labels;
+use crate::platforms::labels;
 
 const GLOBAL_LABEL: &str = "io.rancher.scheduler.global";
 const NO_IMAGE: &str = "docker:rancher/none";

@@ -1,4 +1,4 @@
-//! Labels as Cattle writes them: an object of texts, numbers or booleans.
+//! Labels as platforms write them: an object of texts; Cattle also has numbers and booleans.
 
 use std::collections::BTreeMap;
 
