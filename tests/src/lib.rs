@@ -18,6 +18,7 @@ pub mod nats;
 pub mod nats_cluster;
 pub mod part;
 pub mod random;
+pub mod swarm;
 pub mod tls;
 pub mod up;
 pub mod wait;
