@@ -12,8 +12,9 @@ use stormhook_shared::domain::kind::{Kind, OnFailure, ScaleService, Scaling, Tar
 use stormhook_shared::domain::ledger::{Action, UpgradedContainer};
 use stormhook_shared::domain::push::Push;
 use stormhook_shared::domain::scaling::{Amount, Bounds, Direction};
+use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::leases::Lease;
-use stormhook_shared::ports::platform::{Notes, Platform, PlatformError, Step, TargetKind};
+use stormhook_shared::ports::platform::{Need, Notes, Platform, PlatformError, Step, TargetKind};
 use stormhook_shared::telemetry::Readiness;
 use stormhook_worker::platforms::{PlatformHealth, connect as connect_all};
 
@@ -72,13 +73,13 @@ fn connect(platform: PlatformConfiguration) -> Arc<dyn Platform> {
 }
 
 fn notes(is_resumed: bool) -> Notes {
-    Notes::new(Lease::new(Partition(0), None), is_resumed)
+    Notes::new(Lease::new(Partition(0), None), Timestamp::now(), is_resumed)
 }
 
 async fn service(platform: &dyn Platform, id: &str) -> ServiceSeen {
     let group = GroupKey::of(&project(), &Target::Service(id.to_owned()));
     wait::until("the service can be read", || async {
-        match platform.observe(&group).await {
+        match platform.observe(&group, Need::Everything).await {
             Ok(Seen::Service(service)) => Ok(service),
             other => Err(format!("{other:?}")),
         }
@@ -95,6 +96,7 @@ fn scaling(id: &str) -> Kind {
             amount: amount(1),
             bounds: Bounds::new(amount(1), amount(9)).unwrap(),
         },
+        override_autoscaler: false,
     })
 }
 
@@ -184,7 +186,7 @@ pub async fn a_service_that_is_gone_is_seen_so(bench: &dyn Bench) {
     bench.remove(&id).await;
     let group = GroupKey::of(&project(), &Target::Service(id.clone()));
     wait::until("the service is gone", || async {
-        match platform.observe(&group).await {
+        match platform.observe(&group, Need::Everything).await {
             Ok(Seen::Gone { .. }) => Ok(()),
             other => Err(format!("{other:?}")),
         }

@@ -24,7 +24,7 @@ use stormhook_shared::domain::kind::{self, Kind, ScaleService};
 use stormhook_shared::domain::ledger::Action;
 use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::ports::platform::{
-    Forwarded, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
+    Forwarded, Need, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
 };
 
 use super::labels;
@@ -144,7 +144,7 @@ impl Platform for Swarm {
         ))
     }
 
-    async fn observe(&self, group: &GroupKey) -> Result<Seen, PlatformError> {
+    async fn observe(&self, group: &GroupKey, _: Need) -> Result<Seen, PlatformError> {
         match group.target() {
             Some(kind::Target::Service(id)) => {
                 let found = self.service(&id).await?;
