@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use stormhook_shared::audit::head::PublicKey;
 use stormhook_shared::domain::ids::ProjectId;
 use stormhook_shared::program::log_options::LogOptions;
 use url::Url;
@@ -39,6 +40,13 @@ pub enum Command {
     Show(ShowOptions),
     /// Send triggers again that were accepted in some time, in their order
     Replay(ReplayOptions),
+    /// The record of everything that happened, and its proofs
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Copy the database, the outcome log and the secret of a running `up` into one file
+    Backup(BackupOptions),
+    /// Make a data folder of a backup
+    Restore(RestoreOptions),
     /// Print a script that completes commands and options in a shell
     Completions {
         /// The shell
@@ -378,6 +386,141 @@ pub struct HistoryOptions {
     pub format: HistoryFormat,
     #[command(flatten)]
     pub server: ServerOptions,
+}
+
+/// Options of `backup`.
+#[derive(Args)]
+pub struct BackupOptions {
+    /// The file; it holds secrets
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub server: ServerOptions,
+}
+
+/// Options of `restore`.
+#[derive(Args)]
+pub struct RestoreOptions {
+    /// The backup
+    pub file: PathBuf,
+    /// The data folder, which must be empty or not there [default: the user's data folder]
+    #[arg(long, env = "STORMHOOK_DATA_DIR", value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Commands on the record.
+#[derive(Subcommand)]
+pub enum AuditCommand {
+    /// Read a worker's whole outcome log, and name the first entry that is not as it was written
+    Verify(VerifyOptions),
+    /// Print number and hash of the last entry on every worker, or sign it
+    Head(HeadOptions),
+    /// Write the outcome log with its hashes
+    Export(ExportOptions),
+    /// Write what retention will drop, with the signed head that vouches for it
+    Archive(ArchiveOptions),
+    /// Check an export without any server
+    Check(CheckOptions),
+    /// Show who managed what, the newest first
+    Calls(CallsOptions),
+}
+
+/// Options of `audit verify`.
+#[derive(Args)]
+pub struct VerifyOptions {
+    /// The worker whose log is read, as audit head names it [default: any]
+    #[arg(long, env = "STORMHOOK_WORKER", value_name = "ID")]
+    pub worker: Option<String>,
+    /// If something is wrong, set the log aside and build it anew
+    #[arg(long, env = "STORMHOOK_REBUILD")]
+    pub rebuild: bool,
+    #[command(flatten)]
+    pub server: ServerOptions,
+}
+
+/// Options of `audit head`.
+#[derive(Args)]
+pub struct HeadOptions {
+    /// Compare this entry on all workers [default: the last that all have]
+    #[arg(
+        long,
+        env = "STORMHOOK_AT",
+        value_name = "NUMBER",
+        conflicts_with = "sign"
+    )]
+    pub at: Option<u64>,
+    /// Sign the head, record that, and print it: to be kept elsewhere
+    #[arg(long, env = "STORMHOOK_SIGN")]
+    pub sign: bool,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `audit export`.
+#[derive(Args)]
+pub struct ExportOptions {
+    /// From the first entry that happened then or later: 2026-11-23T21:00:00Z, or "2h ago"
+    #[arg(long, env = "STORMHOOK_SINCE", value_name = "TIME")]
+    pub since: Option<String>,
+    /// Up to the last entry that happened before then
+    #[arg(long, env = "STORMHOOK_UNTIL", value_name = "TIME")]
+    pub until: Option<String>,
+    /// As what it is written; only jsonl can be checked
+    #[arg(long, env = "STORMHOOK_FORMAT", value_enum, default_value_t = ExportFormat::Jsonl)]
+    pub format: ExportFormat,
+    /// The file [default: standard output]
+    #[arg(long, env = "STORMHOOK_OUTPUT", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub server: ServerOptions,
+}
+
+/// Options of `audit archive`.
+#[derive(Args)]
+pub struct ArchiveOptions {
+    /// The file; its signed head is written beside it, as FILE.head.json
+    pub file: PathBuf,
+    /// What will be dropped within this time, too, like 7d
+    #[arg(
+        long,
+        env = "STORMHOOK_AHEAD",
+        value_name = "TIME",
+        default_value = "1d"
+    )]
+    pub ahead: String,
+    #[command(flatten)]
+    pub server: ServerOptions,
+}
+
+/// As what an export is written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Lines of JSON with numbers and hashes
+    Jsonl,
+    /// For spreadsheets
+    Csv,
+}
+
+/// Options of `audit check`.
+#[derive(Args)]
+pub struct CheckOptions {
+    /// The export
+    pub file: PathBuf,
+    /// A file with a signed head that was kept elsewhere; can be given several times
+    #[arg(long, env = "STORMHOOK_HEAD", value_name = "FILE")]
+    pub head: Vec<PathBuf>,
+    /// The public key that all signed heads must be signed with
+    #[arg(long, env = "STORMHOOK_KEY", value_name = "HEX")]
+    pub key: Option<PublicKey>,
+}
+
+/// Options of `audit calls`.
+#[derive(Args)]
+pub struct CallsOptions {
+    /// How many at most
+    #[arg(long, env = "STORMHOOK_LIMIT", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: u64,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// How history is printed.

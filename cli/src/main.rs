@@ -25,6 +25,9 @@ async fn main() -> ExitCode {
         Command::History(options) => commands::history::run(options).await,
         Command::Show(options) => commands::show::run(options).await,
         Command::Replay(options) => commands::replay::run(options).await,
+        Command::Audit(command) => commands::audit::run(command).await,
+        Command::Backup(options) => commands::backup::run(options).await,
+        Command::Restore(options) => commands::restore::run(&options),
         Command::Completions { shell } => commands::completions::run(shell),
     };
     match done {

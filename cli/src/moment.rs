@@ -1,7 +1,7 @@
 //! Times as people write them: RFC 3339, in any zone, or how long ago.
 
 use anyhow::{Result, anyhow};
-use jiff::{Span, SpanRelativeTo};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use stormhook_shared::domain::time::Timestamp;
 
 const HOW: &str = "write it like 2026-11-23T21:00:00Z, 2026-11-23T22:00:00+01:00, or 2h ago";
@@ -15,14 +15,17 @@ pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp> {
             .map_err(|_| anyhow!("{text:?} is not a time{}; {HOW}", reason(text)));
     };
     let wrong = |error: jiff::Error| anyhow!("{text:?} is not a time: {error}; {HOW}");
-    let span: Span = ago.trim().parse().map_err(wrong)?;
-    let duration = span
-        .to_duration(SpanRelativeTo::days_are_24_hours())
-        .map_err(wrong)?;
+    let duration = span(ago).map_err(wrong)?;
     let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     Ok(Timestamp::from_millis(
         now.as_millis().saturating_sub(millis),
     ))
+}
+
+/// A length of time like 2h or 7d. Days have 24 hours.
+pub fn span(text: &str) -> Result<SignedDuration, jiff::Error> {
+    let span: Span = text.trim().parse()?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours())
 }
 
 /// What is most often missing.

@@ -33,6 +33,8 @@ pub(crate) struct Grant {
     pub(crate) projects: ProjectScope,
     /// Until when, if by a session.
     pub(crate) expires: Option<Timestamp>,
+    /// By which key.
+    pub(crate) access_key: String,
 }
 
 impl Grant {
@@ -66,6 +68,7 @@ pub(crate) fn authorize(app: &App, request: &HttpRequest, need: Need) -> Result<
         role: key.role,
         projects: key.projects.clone(),
         expires: session.map(|session| session.expires),
+        access_key: key.access_key.clone(),
     })
 }
 

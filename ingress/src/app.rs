@@ -14,6 +14,7 @@ use stormhook_shared::ports::questions::{Answer, Question};
 use stormhook_shared::program::probes::Probes;
 use stormhook_shared::session_key::SessionKeys;
 
+use crate::DatabaseCopies;
 use crate::error::ApiError;
 use crate::feed::Feed;
 use crate::metrics::IngressMetrics;
@@ -29,6 +30,7 @@ pub(crate) struct App {
     pub(crate) probes: Probes,
     pub(crate) started_at: Timestamp,
     pub(crate) metrics: IngressMetrics,
+    pub(crate) database: Option<DatabaseCopies>,
     /// What links begin with; where absent, the address that a request came to.
     pub(crate) public_url: Option<String>,
 }

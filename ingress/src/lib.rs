@@ -6,6 +6,8 @@
 
 mod access;
 mod app;
+mod audit;
+mod backup;
 mod body;
 mod counts;
 mod endpoint;
@@ -22,6 +24,7 @@ mod prefer;
 mod protection;
 mod receiver_actions;
 mod receivers;
+mod record;
 mod redaction;
 mod redelivery;
 mod routes;
@@ -35,6 +38,7 @@ mod triggers;
 mod what_if;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +48,7 @@ use actix_web::{App as ActixApp, HttpServer, web};
 use stormhook_shared::configuration::ApiKey;
 use stormhook_shared::directory::Directory;
 use stormhook_shared::domain::time::Timestamp;
+use stormhook_shared::embedded::Snapshots;
 use stormhook_shared::hook_key::HookKeys;
 use stormhook_shared::ports::Backbone;
 use stormhook_shared::program::probes::Probes;
@@ -83,6 +88,16 @@ pub struct IngressOptions {
     pub probes: Probes,
     /// What it measures.
     pub metrics: IngressMetrics,
+    /// The embedded database, where there is one.
+    pub database: Option<DatabaseCopies>,
+}
+
+/// The embedded database, to be copied for backups.
+pub struct DatabaseCopies {
+    /// Makes the copies.
+    pub snapshots: Snapshots,
+    /// Where they are until they are sent.
+    pub folder: PathBuf,
 }
 
 /// A running ingress.
@@ -124,6 +139,7 @@ pub fn start(options: IngressOptions) -> std::io::Result<Ingress> {
         probes: probes.clone(),
         started_at: Timestamp::now(),
         metrics: options.metrics,
+        database: options.database,
         public_url,
     });
     let compressed = web::Data::new(page::Compressed::default());

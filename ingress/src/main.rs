@@ -63,6 +63,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         directory: Arc::clone(&directory),
         probes,
         metrics,
+        database: None,
     })?;
     until_there.stop().await;
     readiness.started();

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
+use stormhook_shared::domain::management::Call;
 use stormhook_shared::domain::receiver::{Activity, Receiver};
 use stormhook_shared::domain::time::Timestamp;
 
-use crate::access::{Grant, Need, authorize, required};
+use crate::access::{Need, authorize, required};
 use crate::app::App;
 use crate::body;
 use crate::error::ApiError;
-use crate::receivers::{alter, find, shown};
+use crate::receivers::{Asked, alter, find, shown};
 
 /// The longest overlap of two trigger URLs: a week.
 const LONGEST_OVERLAP_SECONDS: u64 = 7 * 86_400;
@@ -30,12 +31,13 @@ pub(crate) async fn act(
     let action = required(&request, "action")?;
     let options = body::read_optional_json(&request, payload).await?;
     let now = Timestamp::now();
+    let asked = |call| Asked::new(&app, &request, &grant, call);
     let changed = match action.as_str() {
         "rotate" => {
             only(&options, &["overlapSeconds"])?;
             let overlap = seconds(&options, "overlapSeconds", 0, LONGEST_OVERLAP_SECONDS)?;
             let overlap = Duration::from_secs(overlap.unwrap_or(0));
-            alter(&app, &grant, &id, |receiver| {
+            alter(&asked(Call::Rotate), &id, |receiver| {
                 Ok(Receiver {
                     keys: receiver.keys.rotated(overlap, now),
                     ..receiver.clone()
@@ -45,11 +47,11 @@ pub(crate) async fn act(
         }
         "enable" => {
             only(&options, &[])?;
-            set_activity(&app, &grant, &id, Activity::Active).await?
+            set_activity(&asked(Call::Enable), &id, Activity::Active).await?
         }
         "disable" => {
             let until = disabled_until(&options, now)?;
-            set_activity(&app, &grant, &id, Activity::Disabled { until }).await?
+            set_activity(&asked(Call::Disable), &id, Activity::Disabled { until }).await?
         }
         other => {
             let message =
@@ -61,12 +63,11 @@ pub(crate) async fn act(
 }
 
 async fn set_activity(
-    app: &App,
-    grant: &Grant,
+    asked: &Asked<'_>,
     id: &str,
     activity: Activity,
 ) -> Result<Receiver, ApiError> {
-    alter(app, grant, id, |receiver| {
+    alter(asked, id, |receiver| {
         Ok(Receiver {
             activity,
             ..receiver.clone()

@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use stormhook_shared::domain::ids::{ProjectId, ReceiverId, Revision};
 use stormhook_shared::domain::kind::Kind;
+use stormhook_shared::domain::management::Call;
 use stormhook_shared::domain::receiver::{Activity, KeyVersions, Receiver};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::questions::{Answer, Question};
@@ -18,6 +19,7 @@ use crate::access::{Grant, Need, authorize};
 use crate::app::App;
 use crate::body;
 use crate::error::ApiError;
+use crate::record::record_receiver;
 
 /// How long the copy of the registry may take to show a change.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -89,12 +91,12 @@ pub(crate) async fn create(
         return Err(ApiError::new(StatusCode::CONFLICT, "NotUnique", message).about("importedKey"));
     }
     receiver.kind = usable(&app, &receiver.project, &receiver.kind).await?;
-    let revision = app
-        .backbone
-        .registry
-        .create(receiver.clone())
-        .await
-        .map_err(told)?;
+    let states = (None, Some(&receiver));
+    let recorded = record_receiver(&app, &request, &grant, Call::Create, states).await?;
+    let revision = match app.backbone.registry.create(receiver.clone()).await {
+        Ok(revision) => revision,
+        Err(error) => return Err(told(recorded.not_done(&app, error).await)),
+    };
     reached(&app, revision).await?;
     Ok(HttpResponse::Ok().json(shown(&app, &request, &grant, &receiver)))
 }
@@ -125,7 +127,8 @@ pub(crate) async fn update(
     if wanted != before.kind {
         usable(&app, &grant.project, &wanted).await?;
     }
-    let changed = alter(&app, &grant, &id, |receiver| {
+    let asked = Asked::new(&app, &request, &grant, Call::Update);
+    let changed = alter(&asked, &id, |receiver| {
         let rendered = shown(&app, &request, &grant, receiver);
         let definition = receiver_json::changed(receiver, rendered, change.clone())?;
         Ok(Receiver {
@@ -147,40 +150,71 @@ pub(crate) async fn delete(
 ) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Write)?;
     let receiver = find(&app, &grant, &id)?;
-    let revision = app
-        .backbone
-        .registry
-        .delete(receiver.id)
-        .await
-        .map_err(told)?;
+    let states = (Some(&*receiver), None);
+    let recorded = record_receiver(&app, &request, &grant, Call::Delete, states).await?;
+    let revision = match app.backbone.registry.delete(receiver.id).await {
+        Ok(revision) => revision,
+        Err(error) => return Err(told(recorded.not_done(&app, error).await)),
+    };
     reached(&app, revision).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// A management call and who makes it.
+pub(crate) struct Asked<'a> {
+    app: &'a App,
+    request: &'a HttpRequest,
+    grant: &'a Grant,
+    call: Call,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(
+        app: &'a App,
+        request: &'a HttpRequest,
+        grant: &'a Grant,
+        call: Call,
+    ) -> Self {
+        Self {
+            app,
+            request,
+            grant,
+            call,
+        }
+    }
+}
+
 /// Stores what `change` makes of the receiver. When somebody else's change comes first, it is made again of that.
 pub(crate) async fn alter(
-    app: &App,
-    grant: &Grant,
+    asked: &Asked<'_>,
     id: &str,
     change: impl Fn(&Receiver) -> Result<Receiver, ApiError>,
 ) -> Result<Receiver, ApiError> {
+    let Asked {
+        app,
+        request,
+        grant,
+        call,
+    } = *asked;
     let mut last = None;
     for _ in 0..TRIES {
         let receiver = find(app, grant, id)?;
         let mut changed = change(&receiver)?;
         changed.revision = receiver.revision + 1;
+        let states = (Some(&*receiver), Some(&changed));
+        let recorded = record_receiver(app, request, grant, call, states).await?;
         match app.backbone.registry.update(changed.clone()).await {
             Ok(revision) => {
                 reached(app, revision).await?;
                 return Ok(changed);
             }
             Err(error @ RegistryError::Conflict { .. }) => {
-                last = Some(error);
+                last = Some(recorded.not_done(app, error).await);
                 // The copy is behind by the change that came first.
                 let next = Revision(app.directory.revision().0 + 1);
                 app.directory.reached(next, PATIENCE).await;
             }
-            Err(error) => return Err(told(error)),
+            Err(error) => return Err(told(recorded.not_done(app, error).await)),
         }
     }
     Err(last.map_or_else(

@@ -3,7 +3,9 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
 use stormhook_shared::domain::ids::TriggerId;
+use stormhook_shared::domain::management::{Call, Subject};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::Trigger;
 use stormhook_shared::ports::questions::{Answer, HistoryItem, Question, TriggerDetail};
@@ -11,6 +13,7 @@ use stormhook_shared::ports::questions::{Answer, HistoryItem, Question, TriggerD
 use crate::access::{Need, authorize, parameter, required};
 use crate::app::App;
 use crate::error::ApiError;
+use crate::record::record;
 use crate::{endpoint, idempotency, trigger_json, triggers};
 
 /// `POST /v1-webhooks/triggers/{id}?action=redeliver`
@@ -26,6 +29,7 @@ pub(crate) async fn act(
         return Err(ApiError::invalid("InvalidAction", "action", message));
     }
     let detail = triggers::find(&app, &grant, &id).await?;
+    let origin = detail.item.trigger.id;
     let trigger = repeated(&app, &request, *detail)?;
     let (id, receiver, group) = (trigger.id, trigger.receiver_id, trigger.group.clone());
     let link = trigger_json::link(&app.base(&request), &grant.project, id);
@@ -34,7 +38,12 @@ pub(crate) async fn act(
     {
         return Ok(HttpResponse::Ok().json(trigger_json::item(&first, &link)));
     }
-    endpoint::append(&app, trigger).await?;
+    let what = (Call::Redeliver, Subject::Trigger { id: origin });
+    let asked = json!({"trigger": id, "ignoresCooldown": trigger.ignores_cooldown});
+    let recorded = record(&app, &request, &grant, what, (None, Some(asked))).await?;
+    if let Err(error) = endpoint::append(&app, trigger).await {
+        return Err(recorded.not_done(&app, error).await);
+    }
     Ok(endpoint::accepted(id, receiver, &group, &link))
 }
 

@@ -7,8 +7,8 @@ use crate::access::{Need, authorize};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::{
-    counts, endpoint, events, openapi, page, receiver_actions, receivers, redelivery, schemas,
-    session, system, targets, triggers, what_if,
+    audit, backup, counts, endpoint, events, openapi, page, receiver_actions, receivers,
+    redelivery, schemas, session, system, targets, triggers, what_if,
 };
 
 /// An address with what it answers.
@@ -51,6 +51,28 @@ pub(crate) const PLACES: &[Place] = &[
     }),
     place("/v1-webhooks/counts", "GET", |at| {
         at.route(web::get().to(counts::list))
+    }),
+    place("/v1-webhooks/audit/head", "GET, POST", |at| {
+        at.route(web::get().to(audit::head))
+            .route(web::post().to(audit::act))
+    }),
+    place("/v1-webhooks/audit/verification", "POST", |at| {
+        at.route(web::post().to(audit::verify))
+    }),
+    place("/v1-webhooks/audit/log", "POST", |at| {
+        at.route(web::post().to(audit::rebuild))
+    }),
+    place("/v1-webhooks/audit/entries", "GET", |at| {
+        at.route(web::get().to(audit::entries))
+    }),
+    place("/v1-webhooks/audit/droppable", "GET", |at| {
+        at.route(web::get().to(audit::droppable))
+    }),
+    place("/v1-webhooks/audit/calls", "GET", |at| {
+        at.route(web::get().to(audit::calls))
+    }),
+    place("/v1-webhooks/backup/database", "GET", |at| {
+        at.route(web::get().to(backup::database))
     }),
     place("/v1-webhooks/events", "GET", |at| {
         at.route(web::get().to(events::follow))

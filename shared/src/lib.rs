@@ -2,6 +2,7 @@
 //! carries triggers and their record, the adapters behind these ports, configuration and telemetry. Nothing
 //! here knows HTTP or a particular platform.
 
+pub mod audit;
 pub mod configuration;
 pub mod decide;
 pub mod directory;

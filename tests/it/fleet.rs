@@ -221,3 +221,62 @@ async fn every_kind_of_hook_acts_on_nats() {
     one.settled().await;
     assert_eq!(one.history("").await.len(), 7, "the upgrade has a part");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_worker_has_the_same_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut fleet, _nats) = fleet(folder.path(), 3).await;
+    let mut hooks = Vec::new();
+    for (name, service) in [("web", "1s5"), ("api", "1s6")] {
+        let hook = fleet
+            .ingress()
+            .scaling(name, service, "up", (1, 20), json!({}));
+        hooks.push(hook.await);
+    }
+    for turn in 0..60 {
+        fire_until(fleet.ingress(), &hooks[turn % 2], StatusCode::ACCEPTED).await;
+        if turn == 30 {
+            fleet.stop_worker(0).await;
+            fleet.start_worker(0).await;
+        }
+    }
+    let up = fleet.ingress();
+    up.settled().await;
+    let (status, signed) = up.api(Method::POST, "audit/head?action=sign", None).await;
+    assert_eq!(status, StatusCode::OK, "{signed}");
+    // Everything, the record of the signature included, has come to all of them.
+    let head = wait::until("the head of every worker", || async {
+        let (status, head) = up.api(Method::GET, "audit/head", None).await;
+        let workers = head["workers"].as_array().map_or(0, Vec::len);
+        let is_there = head["number"].as_u64() > signed["number"].as_u64();
+        if status == StatusCode::OK && workers == 3 && is_there {
+            Ok(head)
+        } else {
+            Err(format!("{status} {head}"))
+        }
+    })
+    .await;
+    assert_eq!(head["isEqual"], true, "{head}");
+    assert!(head["number"].as_u64().unwrap() > 60, "{head}");
+    // Each verifies its own log, and is asked by its name.
+    for worker in head["workers"].as_array().unwrap() {
+        let name = worker["worker"].as_str().unwrap();
+        let mut path = format!("audit/verification?worker={name}");
+        let verified = loop {
+            let (status, verified) = up.api(Method::POST, &path, None).await;
+            assert_eq!(status, StatusCode::OK, "{verified}");
+            assert_eq!(
+                (&verified["worker"], &verified["problem"]),
+                (&json!(name), &json!(null))
+            );
+            if verified["isDone"] == true {
+                break verified;
+            }
+            path = format!("audit/verification?worker={name}&job={}", verified["job"]);
+        };
+        assert!(
+            verified["number"].as_u64() >= head["number"].as_u64(),
+            "{verified}"
+        );
+    }
+}

@@ -8,6 +8,8 @@
 mod alert_storm;
 mod alertmanager;
 mod answers;
+mod audit;
+mod backup;
 mod bad_input;
 mod bad_start;
 mod chain_of_cause;

@@ -213,6 +213,9 @@ impl Story {
                 let outcomes: Vec<_> = outcomes.iter().map(|draft| draft.settle(0, *at)).collect();
                 self.settle(&outcomes)
             }
+            Entry::Managed(_) | Entry::NotDone { .. } | Entry::Signed(_) => {
+                Err("this does not belong into a group with triggers".to_owned())
+            }
         }
     }
 

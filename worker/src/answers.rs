@@ -15,6 +15,7 @@ use stormhook_shared::ports::questions::{
     Answer, Answerer, AwaitOutcome, CountsQuery, HistoryQuery, Member, Question, WhatIfQuery,
 };
 
+use crate::audit::Audit;
 use crate::context::Context;
 use crate::lookup;
 use crate::outcome_log::{self, OutcomeLog, Unreadable};
@@ -27,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 #[derive(Clone)]
 pub(crate) struct Answers {
     pub(crate) context: Arc<Context>,
+    pub(crate) audit: Arc<Audit>,
 }
 
 /// Why there is no answer now.
@@ -64,6 +66,11 @@ impl Answers {
                 id,
                 settled,
             } => self.trigger(&project, id, settled).await,
+            other => {
+                let answer = self.audit.answer(other).await;
+                return answer
+                    .unwrap_or_else(|| Answer::Unavailable("nobody answers that".to_owned()));
+            }
         };
         answered.unwrap_or_else(|error| Answer::Unavailable(error.to_string()))
     }

@@ -7,6 +7,7 @@
 
 mod answers;
 mod assignment;
+mod audit;
 mod context;
 mod fleet;
 mod group;
@@ -26,6 +27,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stormhook_shared::audit::head::SigningKey;
+use stormhook_shared::configuration::Retention;
 use stormhook_shared::directory::Directory;
 use stormhook_shared::domain::ids::ProjectId;
 use stormhook_shared::ports::platform::Platform;
@@ -36,11 +39,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use answers::Answers;
+use audit::Audit;
 use context::Context;
 use fleet::Fleet;
 use group::{Budget, Progress};
 pub use metrics::WorkerMetrics;
 use outcome_log::OutcomeLog;
+pub use outcome_log::{Import, ImportError};
 
 /// How many bytes of triggers wait in memory before more are left in the log.
 const WAITING_BYTES: usize = 64 * 1024 * 1024;
@@ -61,6 +66,10 @@ pub struct WorkerOptions {
     pub readiness: Arc<Readiness>,
     /// What it measures.
     pub metrics: WorkerMetrics,
+    /// What heads of the outcome log are signed with; without it, other workers sign.
+    pub signing_key: Option<SigningKey>,
+    /// How much of the outcome log is kept.
+    pub retention: Retention,
 }
 
 /// A running worker.
@@ -94,13 +103,25 @@ impl Worker {
         let stop_working = CancellationToken::new();
         let stop_recording = CancellationToken::new();
         let recording = TaskTracker::new();
-        recording.spawn(log.keep(Arc::clone(&context.backbone.ledger), stop_recording.clone()));
+        recording.spawn(
+            Arc::clone(&log).keep(Arc::clone(&context.backbone.ledger), stop_recording.clone()),
+        );
         let working = TaskTracker::new();
         let fleet = Fleet::new(Arc::clone(&context), stop_working.clone());
         working.spawn(fleet.run());
         platforms::watch(&context.platforms, &readiness, &working, &stop_working);
+        let census = context.backbone.leases.census().await?;
+        let audit = Arc::new(Audit::new(
+            census.me,
+            Arc::clone(&log),
+            Arc::clone(&context.backbone.ledger),
+            options.signing_key,
+            options.retention,
+        ));
+        working.spawn(Arc::clone(&audit).look_after(stop_working.clone()));
         let answers = Answers {
             context: Arc::clone(&context),
+            audit,
         };
         let serving = context.backbone.questions.serve(answers.answerer()).await?;
         Ok(Self {

@@ -63,6 +63,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         outcome_log: settings.folder.outcome_log(),
         readiness: Arc::clone(&readiness),
         metrics,
+        signing_key: settings.signing_key,
+        retention: settings.retention,
     })
     .await?;
     readiness.started();

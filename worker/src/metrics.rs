@@ -123,6 +123,8 @@ impl Sample {
                 }
             }
             (Entry::Performed { .. }, None) | (Entry::Abandoned { .. }, _) => {}
+            // Others append these; a group's executor does not.
+            (Entry::Managed(_) | Entry::NotDone { .. } | Entry::Signed(_), _) => {}
         }
         sample
     }

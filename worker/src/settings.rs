@@ -5,8 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Parser;
-use stormhook_shared::configuration::{Configuration, ConfigurationError, ProjectConfiguration};
+use stormhook_shared::audit::head::{SigningKey, SigningKeyError};
+use stormhook_shared::configuration::{
+    Configuration, ConfigurationError, ProjectConfiguration, Retention,
+};
 use stormhook_shared::domain::ids::ProjectId;
+use stormhook_shared::hook_key::{DeploymentSecret, SecretError};
 use stormhook_shared::nats::NatsOptions;
 use stormhook_shared::program::data_folder::{DataFolder, DataFolderError, default_path};
 use stormhook_shared::program::fleet_options::{FleetOptions, NoNats};
@@ -34,6 +38,8 @@ pub struct Settings {
     pub folder: DataFolder,
     pub projects: BTreeMap<ProjectId, ProjectConfiguration>,
     pub nats: NatsOptions,
+    pub signing_key: Option<SigningKey>,
+    pub retention: Retention,
 }
 
 /// Why there are no settings.
@@ -48,6 +54,10 @@ pub enum SettingsError {
     )]
     NoProject,
     #[error(transparent)]
+    SigningKey(#[from] SigningKeyError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
     NoNats(#[from] NoNats),
 }
 
@@ -61,6 +71,12 @@ impl Settings {
         if file.projects.is_empty() {
             return Err(SettingsError::NoProject);
         }
+        // The key of its own, or the one that belongs to the secret that the ingresses have.
+        let signing_key = match (&file.signing_key_file, &file.secret_file) {
+            (Some(path), _) => Some(SigningKey::read(path)?),
+            (None, Some(path)) => Some(SigningKey::derived(&DeploymentSecret::read(path)?)),
+            (None, None) => None,
+        };
         let nats = arguments.fleet.nats(file.backbone)?;
         let path = match arguments.data_dir.or(file.data_dir) {
             Some(path) => path,
@@ -74,6 +90,8 @@ impl Settings {
             folder: DataFolder::take(&path)?,
             projects: file.projects,
             nats,
+            signing_key,
+            retention: file.retention,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Everything that is known of one trigger: what was asked, what was decided, what was called, what came of it, and
 //! what it waits for until then.
 
+use stormhook_shared::audit::entry::LogEntry;
 use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::ids::{ProjectId, Sequence, TriggerId};
 use stormhook_shared::domain::ledger::{Action, Group};
@@ -13,7 +14,7 @@ use stormhook_shared::ports::trigger_log::Entry;
 use crate::answers::Unanswered;
 use crate::context::Context;
 use crate::lookup;
-use crate::outcome_log::{self, LogEntry};
+use crate::outcome_log;
 
 /// How many triggers are counted that come before one.
 const MOST_COUNTED: usize = 10_000;

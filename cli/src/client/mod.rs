@@ -2,10 +2,13 @@
 
 pub mod credentials;
 
+use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use stormhook_shared::domain::ids::{ProjectId, ReceiverId};
 use url::Url;
@@ -16,6 +19,10 @@ use crate::arguments::ServerOptions;
 
 /// How long an answer may take, besides what a request itself waits for.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a download may take.
+const LONG_TIMEOUT: Duration = Duration::from_secs(6 * 60 * 60);
+
+const NO_JSON: &str = "the server answered with something that is not JSON: is it Stormhook?";
 
 /// A Stormhook to speak to, and as whom.
 pub struct Client {
@@ -41,6 +48,32 @@ impl Client {
     pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value> {
         let url = self.url(path, query)?;
         self.call(Method::GET, url, None).await
+    }
+
+    /// The same, as something else than a tree.
+    pub async fn get_as<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T> {
+        let url = self.url(path, query)?;
+        let bytes = self.bytes(self.request(Method::GET, url)).await?;
+        serde_json::from_slice(&bytes)
+            .context("the server answered something else: is it this version?")
+    }
+
+    /// Writes what stands at `path` to `file`, however long that takes.
+    pub async fn download(&self, path: &str, file: &mut impl Write) -> Result<()> {
+        let url = self.url(path, &[])?;
+        let request = self.request(Method::GET, url).timeout(LONG_TIMEOUT);
+        let mut answer = self.sent(request).await?;
+        if !answer.status().is_success() {
+            return read(answer).await.map(|_| ());
+        }
+        while let Some(part) = answer.chunk().await.context("read the answer")? {
+            file.write_all(&part)?;
+        }
+        Ok(())
     }
 
     /// Asks for a page that an earlier answer named, on the server that is spoken to.
@@ -99,12 +132,12 @@ impl Client {
             })
     }
 
-    /// The id of the receiver that `choice` names. Of a deleted receiver only the id is left.
+    /// The id of the receiver that `choice` names. History survives receivers: the record of its deletion has its name.
     pub async fn receiver_id(&self, choice: &str) -> Result<String> {
         match self.receiver(choice).await {
             Ok(found) => Ok(found["id"].as_str().unwrap_or_default().to_owned()),
             Err(_) if choice.parse::<ReceiverId>().is_ok() => Ok(choice.to_owned()),
-            Err(error) => Err(error),
+            Err(error) => self.former_receiver(choice).await?.ok_or(error),
         }
     }
 
@@ -141,12 +174,17 @@ impl Client {
     }
 
     async fn answer(&self, request: RequestBuilder) -> Result<Value> {
+        parse(&self.bytes(request).await?)
+    }
+
+    async fn bytes(&self, request: RequestBuilder) -> Result<Bytes> {
+        read(self.sent(request).await?).await
+    }
+
+    async fn sent(&self, request: RequestBuilder) -> Result<Response> {
         let server = &self.credentials.server;
-        let answer = request
-            .send()
-            .await
-            .map_err(|error| unreachable(server, &error))?;
-        read(answer).await
+        let sent = request.send().await;
+        sent.map_err(|error| unreachable(server, &error))
     }
 }
 
@@ -205,7 +243,7 @@ pub async fn fire(
         .send()
         .await
         .map_err(|error| unreachable(&server, &error))?;
-    read(answer).await
+    parse(&read(answer).await?)
 }
 
 fn http() -> Result<reqwest::Client> {
@@ -234,18 +272,22 @@ fn unreachable(server: &Url, error: &reqwest::Error) -> anyhow::Error {
     anyhow!("cannot speak to {server}: {cause}")
 }
 
-async fn read(answer: Response) -> Result<Value> {
-    let status = answer.status();
-    let bytes = answer.bytes().await.context("read the answer")?;
-    if bytes.is_empty() && status.is_success() {
+fn parse(bytes: &[u8]) -> Result<Value> {
+    if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    let body: Value = serde_json::from_slice(&bytes).with_context(|| {
-        format!("the server answered {status} with something that is not JSON: is it Stormhook?")
-    })?;
+    serde_json::from_slice(bytes).context(NO_JSON)
+}
+
+/// The body of an answer that is none of an error.
+async fn read(answer: Response) -> Result<Bytes> {
+    let status = answer.status();
+    let bytes = answer.bytes().await.context("read the answer")?;
     if status.is_success() {
-        return Ok(body);
+        return Ok(bytes);
     }
+    let body: Value =
+        serde_json::from_slice(&bytes).with_context(|| format!("{NO_JSON} (status {status})"))?;
     let message = body["message"].as_str().unwrap_or("no reason was given");
     let hint = match status.as_u16() {
         401 => "; give --access-key and --secret-key",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use stormhook_shared::embedded::{Embedded, EmbeddedOptions};
+use stormhook_shared::embedded::{Embedded, EmbeddedOptions, Snapshots};
 use stormhook_shared::nats::Nats;
 use stormhook_shared::ports::Backbone;
 use stormhook_shared::program::reach::reach;
@@ -40,6 +40,14 @@ impl Carrier {
         match self {
             Self::Embedded(embedded) => embedded.backbone(),
             Self::Nats(nats) => nats.backbone(),
+        }
+    }
+
+    /// What copies the database, where there is one.
+    pub fn snapshots(&self) -> Option<Snapshots> {
+        match self {
+            Self::Embedded(embedded) => Some(embedded.snapshots()),
+            Self::Nats(_) => None,
         }
     }
 

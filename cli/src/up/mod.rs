@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use prometheus_client::registry::Registry;
-use stormhook_ingress::{Ingress, IngressMetrics, IngressOptions};
+use stormhook_ingress::{DatabaseCopies, Ingress, IngressMetrics, IngressOptions};
 use stormhook_sandbox::{Sandbox, SandboxOptions};
 use stormhook_shared::directory::Directory;
 use stormhook_shared::hook_key::HookKeys;
@@ -91,6 +91,8 @@ impl Running {
             outcome_log: settings.folder.outcome_log(),
             readiness: Arc::clone(&readiness),
             metrics: worker_metrics,
+            signing_key: Some(settings.signing_key()?),
+            retention: settings.retention.clone(),
         })
         .await?;
         let demo = if sandbox.is_some() {
@@ -110,6 +112,10 @@ impl Running {
             directory: Arc::clone(&directory),
             probes,
             metrics: ingress_metrics,
+            database: carrier.snapshots().map(|snapshots| DatabaseCopies {
+                snapshots,
+                folder: settings.folder.path().to_owned(),
+            }),
         })?;
         until_there.stop().await;
         readiness.started();

@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use stormhook_shared::audit::head::SigningKey;
 use stormhook_shared::configuration::{
-    ApiKey, BackboneChoice, Configuration, ProjectConfiguration, ProjectScope, Role,
+    ApiKey, BackboneChoice, Configuration, ProjectConfiguration, ProjectScope, Retention, Role,
 };
 use stormhook_shared::domain::ids::ProjectId;
 use stormhook_shared::hook_key::DeploymentSecret;
@@ -34,6 +35,10 @@ pub struct Settings {
     pub is_first_start: bool,
     /// The backbone, where it is not the embedded one.
     pub nats: Option<NatsOptions>,
+    /// A signing key that the ingresses do not have.
+    signing_key_file: Option<PathBuf>,
+    /// How much of the outcome log is kept.
+    pub retention: Retention,
     admin: Option<AdminKey>,
 }
 
@@ -99,8 +104,19 @@ impl Settings {
             sandbox,
             is_first_start,
             nats,
+            signing_key_file: file.signing_key_file,
+            retention: file.retention,
             admin,
         })
+    }
+
+    /// What heads of the outcome log are signed with: the key in a file of its own, or the one that belongs to the
+    /// deployment's secret.
+    pub fn signing_key(&self) -> Result<SigningKey> {
+        match &self.signing_key_file {
+            Some(path) => Ok(SigningKey::read(path)?),
+            None => Ok(SigningKey::derived(&self.secret)),
+        }
     }
 
     /// Leaves the address and the admin key in the data folder, for the other commands.

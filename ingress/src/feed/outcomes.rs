@@ -60,6 +60,8 @@ impl<'a> Outcomes<'a> {
                 self.open_plans.abandon(plan);
                 return Ok(());
             }
+            // These belong to no trigger.
+            Entry::Managed(_) | Entry::NotDone { .. } | Entry::Signed(_) => return Ok(()),
             Entry::Performed { plan, performance } => {
                 match self.open_plans.end(self.ledger, plan).await? {
                     Some(plan) => plan.outcomes(&performance).collect(),

@@ -6,6 +6,7 @@ mod kubernetes;
 mod nats;
 mod project;
 mod rancher;
+mod retention;
 mod secret;
 mod swarm;
 
@@ -20,6 +21,7 @@ pub use api_key::{ApiKey, ProjectScope, Role};
 pub use kubernetes::KubernetesConfiguration;
 pub use project::{PlatformConfiguration, ProjectConfiguration};
 pub use rancher::RancherConfiguration;
+pub use retention::Retention;
 pub use secret::{Secret, read_secret};
 pub use swarm::{SwarmConfiguration, SwarmEndpoint, SwarmTls};
 
@@ -39,8 +41,12 @@ pub struct Configuration {
     pub backbone: Option<BackboneChoice>,
     /// The file with the deployment's secret.
     pub secret_file: Option<PathBuf>,
+    /// The file with the seed of the key that heads of the outcome log are signed with.
+    pub signing_key_file: Option<PathBuf>,
     /// What trigger URLs begin with.
     pub public_url: Option<Url>,
+    /// How much of the outcome log is kept.
+    pub retention: Retention,
     /// Who may manage.
     pub api_keys: Vec<ApiKey>,
     /// The platform connections.
@@ -126,7 +132,9 @@ struct File {
     backbone: Option<String>,
     nats: Option<nats::NatsFile>,
     secret_file: Option<PathBuf>,
+    signing_key_file: Option<PathBuf>,
     public_url: Option<String>,
+    retention: Option<retention::RetentionFile>,
     #[serde(default)]
     api_keys: Vec<api_key::ApiKeyFile>,
     #[serde(default)]
@@ -162,11 +170,13 @@ impl File {
             data_dir: self.data_dir.map(|path| border.path(&path)),
             backbone: nats::apply(border, backbone, self.nats)?,
             secret_file: self.secret_file.map(|path| border.path(&path)),
+            signing_key_file: self.signing_key_file.map(|path| border.path(&path)),
             public_url: border.parse(
                 "public_url",
                 self.public_url,
                 "a URL like https://hooks.example.org",
             )?,
+            retention: self.retention.map(Retention::from).unwrap_or_default(),
             api_keys: self
                 .api_keys
                 .into_iter()

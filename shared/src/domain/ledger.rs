@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Calls;
 use super::group::GroupKey;
-use super::ids::{ReceiverId, Revision, Sequence, TriggerId};
+use super::ids::{ProjectId, ReceiverId, Revision, Sequence, TriggerId};
 use super::kind::OnFailure;
+use super::management::ManagementCall;
 use super::outcome::{Code, Outcome, Status, TriggerFacts, Verdict};
 use super::push::Push;
 use super::receiver::Options;
 use super::time::Timestamp;
+use crate::audit::head::SignedHead;
 
 /// One entry of the ledger with the state that it leaves its group in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +26,17 @@ pub struct Record {
     pub entry: Entry,
     /// The group's state after it. A group's last record is all that its next owner needs.
     pub state: GroupState,
+}
+
+impl Record {
+    /// An entry of a group that no trigger belongs to, and that therefore has no state.
+    pub fn apart(group: GroupKey, entry: Entry) -> Self {
+        Self {
+            group,
+            entry,
+            state: GroupState::default(),
+        }
+    }
 }
 
 /// What can happen to a group.
@@ -56,6 +69,21 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Calls::is_empty")]
         calls: Calls,
     },
+    /// Somebody is about to manage something. Stands in a group of its own, [`GroupKey::management`].
+    Managed(Box<ManagementCall>),
+    /// What a management call was about to do was not done.
+    NotDone {
+        /// In which project.
+        project: ProjectId,
+        /// The call's place in the ledger.
+        call: Revision,
+        /// Why.
+        reason: String,
+        /// When that was known.
+        at: Timestamp,
+    },
+    /// A worker signed the head of its outcome log. Stands in a group of its own, [`GroupKey::signed_heads`].
+    Signed(SignedHead),
 }
 
 /// An action with an absolute goal, written down before it is performed.
@@ -360,7 +388,11 @@ impl Group {
     pub fn state_after(&self, entry: &Entry) -> GroupState {
         let mut state = self.state.clone();
         match entry {
-            Entry::Planned(_) | Entry::Abandoned { .. } => {}
+            Entry::Planned(_)
+            | Entry::Abandoned { .. }
+            | Entry::Managed(_)
+            | Entry::NotDone { .. }
+            | Entry::Signed(_) => {}
             Entry::Performed { performance, .. } => {
                 for (draft, verdict) in self
                     .open_plan

@@ -7,6 +7,7 @@ pub mod group;
 pub mod ids;
 pub mod kind;
 pub mod ledger;
+pub mod management;
 pub mod outcome;
 pub mod push;
 pub mod receiver;

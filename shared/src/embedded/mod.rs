@@ -7,6 +7,7 @@ mod leases;
 mod ledger;
 mod questions;
 mod registry;
+mod snapshot;
 mod tables;
 mod trigger_log;
 mod writer;
@@ -25,6 +26,7 @@ use crate::ports::trigger_log::DUPLICATE_WINDOW;
 use database::Database;
 use leases::EmbeddedLeases;
 use questions::EmbeddedQuestions;
+pub use snapshot::Snapshots;
 use writer::Writer;
 
 /// What the backbone is called in errors.
@@ -146,6 +148,11 @@ impl Embedded {
             cursors: Arc::new(cursors::EmbeddedCursors(Arc::clone(&self.shared))),
             questions: Arc::clone(&self.questions) as _,
         }
+    }
+
+    /// Copies the database while it is in use.
+    pub fn snapshots(&self) -> Snapshots {
+        Snapshots(Arc::clone(&self.shared))
     }
 
     /// Commits what waits, and closes the database.

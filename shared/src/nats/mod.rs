@@ -203,6 +203,7 @@ impl Nats {
         let backbone = Backbone {
             questions: Arc::new(NatsQuestions {
                 stream: triggers.clone(),
+                worker: holder.clone(),
                 tasks: tasks.clone(),
             }),
             triggers: Arc::new(NatsTriggerLog {

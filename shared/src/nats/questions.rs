@@ -28,6 +28,8 @@ const PARTS_LEFT: &str = "Stormhook-Parts-Left";
 pub(super) struct NatsQuestions {
     /// Any stream, for its connection.
     pub(super) stream: Stream,
+    /// This process, which can be asked by name if it serves.
+    pub(super) worker: String,
     pub(super) tasks: TaskTracker,
 }
 
@@ -40,10 +42,13 @@ struct Guard {
 impl Questions for NatsQuestions {
     async fn ask(&self, question: Question) -> Result<Answer, Unavailable> {
         let after = question.timeout();
+        let subject = question
+            .addressee()
+            .map_or_else(|| SUBJECT.to_owned(), |worker| subject_of(worker));
         let bytes = Bytes::from(serde_json::to_vec(&question).map_err(down)?);
         let ask = async {
             loop {
-                if let Some(answer) = self.ask_one(bytes.clone()).await? {
+                if let Some(answer) = self.ask_one(&subject, bytes.clone()).await? {
                     return Ok(answer);
                 }
             }
@@ -62,6 +67,10 @@ impl Questions for NatsQuestions {
             .queue_subscribe(SUBJECT, QUEUE_GROUP.to_owned())
             .await
             .map_err(down)?;
+        let mut own = client
+            .subscribe(subject_of(&self.worker))
+            .await
+            .map_err(down)?;
         let stop = CancellationToken::new();
         let guard = Guard {
             _stop: stop.clone().drop_guard(),
@@ -71,6 +80,7 @@ impl Questions for NatsQuestions {
             loop {
                 let question = tokio::select! {
                     question = questions.next() => question,
+                    question = own.next() => question,
                     () = stop.cancelled() => None,
                 };
                 let Some(question) = question else { break };
@@ -96,12 +106,12 @@ impl Questions for NatsQuestions {
 
 impl NatsQuestions {
     /// The answer of one worker; `None` if that one is leaving, or does not even take the question.
-    async fn ask_one(&self, question: Bytes) -> Result<Option<Answer>, Unavailable> {
+    async fn ask_one(&self, subject: &str, question: Bytes) -> Result<Option<Answer>, Unavailable> {
         self.stream.check_connection()?;
         let client = &self.stream.client;
         let inbox = client.new_inbox();
         let mut parts = client.subscribe(inbox.clone()).await.map_err(down)?;
-        let asked = client.publish_with_reply(SUBJECT, inbox, question);
+        let asked = client.publish_with_reply(subject.to_owned(), inbox, question);
         asked.await.map_err(down)?;
         let mut answer = Vec::new();
         let mut next = tokio::time::timeout(TAKEN_WITHIN, parts.next()).await;
@@ -126,6 +136,11 @@ impl NatsQuestions {
             Err(_) => Ok(None),
         }
     }
+}
+
+/// Where one worker is asked.
+fn subject_of(worker: &str) -> String {
+    format!("{SUBJECT}.{worker}")
 }
 
 async fn hand_back(client: &Client, question: Message) {

@@ -6,6 +6,7 @@ pub mod leases;
 pub mod ledger;
 pub mod platform;
 pub mod questions;
+pub mod record;
 pub mod registry;
 pub mod trigger_log;
 

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::Unavailable;
 use super::leases::WorkerId;
 use super::platform::{Target, TargetKind, Unusable};
+use super::record::{EntriesPage, EntriesQuery, LogHead, Verified};
+use crate::audit::entry::LogEntry;
+use crate::audit::export::Place;
+use crate::audit::head::SignedHead;
 use crate::domain::call::Calls;
 use crate::domain::group::{GroupKey, Partition};
 use crate::domain::ids::{ProjectId, ReceiverId, Revision, Sequence, TriggerId};
@@ -76,6 +80,43 @@ pub enum Question {
     },
     /// How are the workers and the platforms?
     System,
+    /// How far the outcome log of a worker goes.
+    Head {
+        /// Which worker; any where absent.
+        worker: Option<WorkerId>,
+        /// The hash at this entry is wanted, too.
+        at: Option<u64>,
+    },
+    /// Go on with a verification of a worker's outcome log for a while.
+    Verify {
+        /// Which worker; any where absent.
+        worker: Option<WorkerId>,
+        /// The verification to go on with; a new one where absent.
+        job: Option<u64>,
+    },
+    /// Entries of the outcome log as they are stored.
+    Entries(EntriesQuery),
+    /// Up to which signed head entries are to be dropped at a time.
+    Droppable {
+        /// When.
+        at: Timestamp,
+    },
+    /// The management calls that were made in a project, the newest first.
+    ManagementCalls {
+        /// Whose.
+        project: ProjectId,
+        /// Only those before this entry.
+        before: Option<u64>,
+        /// How many at most.
+        limit: usize,
+    },
+    /// Sign the head of the outcome log, and record that.
+    Sign,
+    /// Set the outcome log of a worker aside, and build it anew.
+    Rebuild {
+        /// Which worker.
+        worker: WorkerId,
+    },
     /// One trigger with everything that is known of it.
     Trigger {
         /// The project that it must belong to.
@@ -130,6 +171,22 @@ impl Question {
             | Self::Appended { .. }
             | Self::Trigger { .. }
             | Self::Counts(_) => Duration::from_secs(10),
+            Self::Entries(_)
+            | Self::Head { .. }
+            | Self::Verify { .. }
+            | Self::ManagementCalls { .. }
+            | Self::Sign
+            | Self::Droppable { .. }
+            | Self::Rebuild { .. } => Duration::from_secs(20),
+        }
+    }
+
+    /// The one worker that is asked; any can answer where there is none.
+    pub fn addressee(&self) -> Option<&WorkerId> {
+        match self {
+            Self::Head { worker, .. } | Self::Verify { worker, .. } => worker.as_ref(),
+            Self::Rebuild { worker } => Some(worker),
+            _ => None,
         }
     }
 }
@@ -232,6 +289,27 @@ pub enum Answer {
     Trigger(Box<TriggerDetail>),
     /// The workers and the platforms.
     System(Box<System>),
+    /// How far the log goes.
+    Head(LogHead),
+    /// How far the verification has come.
+    Verified(Verified),
+    /// The entries.
+    Entries(EntriesPage),
+    /// The calls with their entries' numbers, and whether there are more.
+    ManagementCalls(Vec<(u64, LogEntry)>, bool),
+    /// What is to be dropped.
+    Droppable {
+        /// Where the log begins.
+        base: Place,
+        /// The head up to which entries are dropped; absent where none are.
+        head: Option<SignedHead>,
+    },
+    /// The signed head.
+    Signed(SignedHead),
+    /// It is done.
+    Done,
+    /// There is no such entry, or no such verification any more: which, as a sentence.
+    NoSuchEntry(String),
     /// There is no such trigger in the project.
     NoSuchTrigger,
     /// The project has no platform here.

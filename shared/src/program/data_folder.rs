@@ -13,7 +13,6 @@ use crate::hook_key::{DeploymentSecret, SecretError};
 const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "LOCK";
-const SECRET_FILE: &str = "secret";
 const SECRET_BYTES: usize = 32;
 
 /// Why a data folder cannot be used.
@@ -96,6 +95,8 @@ pub fn default_path(name: &str) -> Result<PathBuf, DataFolderError> {
 }
 
 impl DataFolder {
+    /// The file with the deployment's secret.
+    pub const SECRET: &str = "secret";
     /// The file with the operator's key, which the other commands read.
     pub const CREDENTIALS: &str = "credentials.json";
 
@@ -148,11 +149,11 @@ impl DataFolder {
 
     /// The deployment's secret, made at the first start.
     pub fn secret(&self) -> Result<DeploymentSecret, DataFolderError> {
-        let path = self.path.join(SECRET_FILE);
+        let path = self.path.join(Self::SECRET);
         if !path.exists() {
             let mut bytes = [0; SECRET_BYTES];
             getrandom::fill(&mut bytes).map_err(DataFolderError::NoRandomness)?;
-            self.write(SECRET_FILE, &bytes)?;
+            self.write(Self::SECRET, &bytes)?;
         }
         Ok(DeploymentSecret::read(&path)?)
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use stormhook_shared::audit::entry::LogEntry;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{Sequence, TriggerId};
 use stormhook_shared::domain::kind::Target;
@@ -15,7 +16,6 @@ use stormhook_shared::domain::trigger::{Source, Trigger};
 
 use super::performance::{End, Interrupted, Performer, pause, pauses};
 use crate::lookup;
-use crate::outcome_log::LogEntry;
 
 /// How long one look for an outcome takes at most.
 const LOOK: Duration = Duration::from_secs(5);

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use stormhook_shared::audit::entry::LogEntry;
 use stormhook_shared::domain::outcome::{Outcome, Status};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::questions::{CountsQuery, HourCounts};
 
-use super::chain::LogEntry;
 use super::keys;
 use super::store::{Store, StoreError};
 
@@ -59,6 +59,19 @@ impl Counted {
             *count += other;
         }
         self
+    }
+
+    /// What is left of it without the other.
+    pub(super) fn minus(mut self, other: Self) -> Self {
+        for (count, other) in self.0.iter_mut().zip(other.0) {
+            *count = count.saturating_sub(other);
+        }
+        self
+    }
+
+    /// Nothing is counted.
+    pub(super) fn is_zero(self) -> bool {
+        self == Self::default()
     }
 
     /// As stored: eight bytes a status.

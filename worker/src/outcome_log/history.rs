@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use stormhook_shared::audit::entry::LogEntry;
 use stormhook_shared::domain::group::Partition;
 use stormhook_shared::domain::ids::{Revision, Sequence};
 use stormhook_shared::domain::outcome::{Outcome, TriggerFacts};
@@ -15,7 +16,6 @@ use stormhook_shared::ports::questions::{
 use stormhook_shared::ports::trigger_log::Entry;
 use stormhook_shared::ports::{Backbone, Unavailable};
 
-use super::chain::LogEntry;
 use super::keys::Index;
 use super::store::{Store, StoreError};
 

@@ -5,19 +5,21 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
+use stormhook_shared::audit::entry::LogEntry;
+use stormhook_shared::configuration::Retention;
 use stormhook_shared::domain::ids::{Revision, Sequence};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::ledger::{Ledger, LedgerError};
 use stormhook_shared::telemetry::Readiness;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::chain::LogEntry;
 use super::store::{Store, StoreError};
 use super::tail::Tail;
+use super::verify::{Progress, Verification};
 
 /// How long to wait before a disk that refused is tried again.
 const DISK_PAUSE: Duration = Duration::from_secs(2);
@@ -25,6 +27,10 @@ const DISK_PAUSE: Duration = Duration::from_secs(2);
 const MOST_SET_ASIDE: usize = 3;
 /// The part's name in `/readyz`.
 const PART: &str = "outcome log";
+/// How long a log is verified before it is used; a large one is verified further while it is in use.
+const VERIFIED_BEFORE_USE: Duration = Duration::from_secs(3);
+/// How many entries are verified while nothing is written.
+const STEP: u64 = 4_096;
 
 /// The outcome log as the rest of the worker sees it.
 pub(crate) struct OutcomeLog {
@@ -33,6 +39,7 @@ pub(crate) struct OutcomeLog {
     waiting: Mutex<HashMap<Sequence, Vec<oneshot::Sender<()>>>>,
     is_level: watch::Sender<bool>,
     verified_at: Mutex<Option<Timestamp>>,
+    rebuild: Notify,
     readiness: Arc<Readiness>,
     entries: Gauge,
 }
@@ -57,6 +64,7 @@ impl OutcomeLog {
             waiting: Mutex::default(),
             is_level: watch::Sender::new(false),
             verified_at: Mutex::default(),
+            rebuild: Notify::new(),
             readiness,
             entries,
         }
@@ -136,13 +144,78 @@ impl OutcomeLog {
         is_settled
     }
 
+    /// Drops old entries up to the last signed head that `retention` lets go. Returns up to which entry, if any was dropped.
+    pub(crate) async fn drop_old(
+        self: &Arc<Self>,
+        retention: Retention,
+        now: Timestamp,
+    ) -> Result<Option<u64>, Unreadable> {
+        let droppable = self.read(move |store| store.droppable(&retention, now));
+        let Some(head) = droppable.await? else {
+            return Ok(None);
+        };
+        let mut dropped = None;
+        while let Some(base) = self.drop_block(head.number).await? {
+            dropped = Some(base);
+        }
+        Ok(dropped)
+    }
+
+    async fn drop_block(self: &Arc<Self>, through: u64) -> Result<Option<u64>, Unreadable> {
+        let log = Arc::clone(self);
+        let drop_one = move || {
+            let mut store = log.store.write().unwrap_or_else(PoisonError::into_inner);
+            let store = store.as_mut().ok_or(Unreadable::NotLevel)?;
+            let is_dropped = unwound(|| store.drop_oldest(through))?;
+            Ok(is_dropped.then(|| store.meta().base.number))
+        };
+        tokio::task::spawn_blocking(drop_one)
+            .await
+            .unwrap_or(Err(Unreadable::NotLevel))
+    }
+
+    /// Has the log set aside and built anew.
+    pub(crate) fn rebuild(&self) {
+        self.rebuild.notify_one();
+    }
+
+    /// Verifies the log further, for at most `time`. The log may be appended to meanwhile.
+    pub(crate) async fn verify(
+        self: &Arc<Self>,
+        mut verification: Verification,
+        time: Duration,
+    ) -> (Verification, Result<Progress, Unreadable>) {
+        let began = Instant::now();
+        loop {
+            let (back, result) = self.verify_step(verification).await;
+            verification = back;
+            let is_over = result.as_ref().is_ok_and(|progress| progress.is_done);
+            if result.is_err() || is_over || began.elapsed() >= time {
+                return (verification, result);
+            }
+        }
+    }
+
     async fn open_and_follow(
         self: &Arc<Self>,
         ledger: &dyn Ledger,
         stop: &CancellationToken,
     ) -> Result<(), Setback> {
-        let mut applied = self.open().await?;
+        let (applied, verification) = self.open().await?;
         self.readiness.report(PART, Ok(()));
+        tokio::select! {
+            followed = self.follow(ledger, applied, stop) => followed,
+            damage = self.verify_rest(verification) => Err(damage),
+            () = self.rebuild.notified() => Err(Setback::Damaged("an operator asked for it".to_owned())),
+        }
+    }
+
+    async fn follow(
+        self: &Arc<Self>,
+        ledger: &dyn Ledger,
+        mut applied: Revision,
+        stop: &CancellationToken,
+    ) -> Result<(), Setback> {
         let mut tail = Tail::new(ledger);
         if !tail
             .goes_on_after(applied)
@@ -184,13 +257,18 @@ impl OutcomeLog {
         }
     }
 
-    async fn open(self: &Arc<Self>) -> Result<Revision, Setback> {
+    /// Opens the log, and verifies it for a while. What is left to verify is returned.
+    async fn open(self: &Arc<Self>) -> Result<(Revision, Verification), Setback> {
         let log = Arc::clone(self);
         blocking(move || {
-            let opened = unwound(|| {
+            let (opened, verification) = unwound(|| {
                 let store = Store::open(&log.path)?;
-                store.verify()?;
-                Ok(store)
+                let mut verification = Verification::of(&store)?;
+                let began = Instant::now();
+                while !verification.step(&store, STEP)?.is_done
+                    && began.elapsed() < VERIFIED_BEFORE_USE
+                {}
+                Ok((store, verification))
             })?;
             *log.verified_at
                 .lock()
@@ -199,9 +277,37 @@ impl OutcomeLog {
             tracing::info!(entries = meta.entries, head = %meta.head, "outcome log opened");
             log.tell(&opened);
             *log.store.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
-            Ok(meta.applied)
+            Ok((meta.applied, verification))
         })
         .await
+    }
+
+    /// Verifies what is left while the log is in use. Returns only if something is wrong.
+    async fn verify_rest(self: &Arc<Self>, verification: Verification) -> Setback {
+        match self.verify(verification, Duration::MAX).await.1 {
+            Err(Unreadable::Store(error)) => error.into(),
+            Ok(_) | Err(Unreadable::NotLevel) => std::future::pending().await,
+        }
+    }
+
+    async fn verify_step(
+        self: &Arc<Self>,
+        verification: Verification,
+    ) -> (Verification, Result<Progress, Unreadable>) {
+        let log = Arc::clone(self);
+        let step = move || {
+            let mut verification = verification;
+            let store = log.store.read().unwrap_or_else(PoisonError::into_inner);
+            let result = match store.as_ref() {
+                Some(store) => unwound(|| verification.step(store, STEP)).map_err(Unreadable::from),
+                None => Err(Unreadable::NotLevel),
+            };
+            (verification, result)
+        };
+        match tokio::task::spawn_blocking(step).await {
+            Ok(stepped) => stepped,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 
     async fn append(
@@ -310,6 +416,7 @@ impl From<StoreError> for Setback {
         match error {
             StoreError::Disk(error) => Self::Disk(error.to_string()),
             StoreError::Damaged(reason) => Self::Damaged(reason),
+            StoreError::Entry(fault) => Self::Damaged(fault.to_string()),
         }
     }
 }

@@ -16,6 +16,10 @@ pub(super) const TRIGGER: u8 = b'i';
 pub(super) const ACCEPTED: u8 = b'a';
 /// The first byte of plans.
 pub(super) const PLAN: u8 = b'l';
+/// The first byte of management calls.
+pub(super) const MANAGED: u8 = b'w';
+/// The first byte of signed heads.
+pub(super) const SIGNED: u8 = b'z';
 /// The first byte of counts.
 pub(super) const COUNT: u8 = b'h';
 
@@ -144,6 +148,19 @@ pub(super) fn accepted(at: Timestamp, sequence: Sequence) -> Vec<u8> {
         ACCEPTED,
         &[&millis.to_be_bytes(), &sequence.0.to_be_bytes()],
     )
+}
+
+/// The key of a management call in a project, which is the entry of this number.
+pub(super) fn managed(project: &ProjectId, number: u64) -> Vec<u8> {
+    join(
+        MANAGED,
+        &[&short_hash(Some(project)), &number.to_be_bytes()],
+    )
+}
+
+/// The key of a signed head at entry `at`, which is recorded in the entry of this number.
+pub(super) fn signed(at: u64, number: u64) -> Vec<u8> {
+    join(SIGNED, &[&at.to_be_bytes(), &number.to_be_bytes()])
 }
 
 /// The key of a project's counts in one hour since 1970.

@@ -5,18 +5,22 @@
 //! built anew (`keeper`).
 
 mod block;
-mod chain;
 mod counts;
+mod entries;
 mod history;
+mod import;
 mod keeper;
 mod keys;
 mod listing;
+mod retention;
 mod store;
 mod tail;
 mod verify;
 mod walk;
 
-pub(crate) use chain::LogEntry;
 pub(crate) use counts::counts;
 pub(crate) use history::{Decision, decisions, item, maybe_waiting, merge, settled, settled_item};
+pub use import::{Import, ImportError};
 pub(crate) use keeper::{OutcomeLog, Unreadable};
+pub(crate) use store::StoreError;
+pub(crate) use verify::Verification;

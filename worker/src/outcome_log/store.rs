@@ -6,15 +6,18 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use stormhook_shared::audit::chain::ChainHash;
+use stormhook_shared::audit::entry::LogEntry;
+use stormhook_shared::audit::export::{Fault, Place};
 use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{ReceiverId, Revision, Sequence, TriggerId};
 use stormhook_shared::domain::outcome::Outcome;
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::questions::Order;
+use stormhook_shared::ports::record::Position;
 
 use super::block::{self, Block};
-use super::chain::{ChainHash, LogEntry};
 use super::counts::{Counted, Counts};
 use super::keys::{self, Index};
 use super::listing::Listing;
@@ -23,7 +26,7 @@ use super::walk::Walk;
 /// How much sled keeps in memory.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// The format that this version writes.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 5;
 
 /// The log on disk.
 pub(crate) struct Store {
@@ -35,28 +38,45 @@ pub(crate) struct Store {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Meta {
-    format: u32,
+    pub(super) format: u32,
     /// Every ledger record up to here is in the log.
     pub(crate) applied: Revision,
     /// How many entries of the records after that are in the log, too.
-    beyond: usize,
+    pub(super) beyond: usize,
+    /// Where the chain begins: older entries were dropped.
+    pub(crate) base: Place,
     /// The number of the last entry.
     pub(crate) entries: u64,
     /// The number of entries that settle a trigger, which are those in the indexes.
     pub(super) settled: u64,
     /// The hash of the last entry.
     pub(crate) head: ChainHash,
+    /// How many bytes blocks and indexes have, before sled stores them.
+    pub(crate) bytes: u64,
+}
+
+impl Meta {
+    /// The place of the last entry.
+    pub(crate) fn last(&self) -> Place {
+        Place {
+            number: self.entries,
+            hash: self.head,
+        }
+    }
 }
 
 /// Why the log cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StoreError {
+pub enum StoreError {
     /// The disk is full, or refuses for another reason that will pass.
     #[error("the outcome log's disk: {0}")]
     Disk(std::io::Error),
     /// What is stored is not what was written.
     #[error("the outcome log is damaged: {0}")]
     Damaged(String),
+    /// The same, and which entry is the first.
+    #[error("the outcome log is damaged: {0}")]
+    Entry(#[from] Fault),
 }
 
 impl From<sled::Error> for StoreError {
@@ -87,9 +107,11 @@ impl Store {
                 format: FORMAT,
                 applied: Revision(0),
                 beyond: 0,
+                base: Place::START,
                 entries: 0,
                 settled: 0,
                 head: ChainHash::START,
+                bytes: 0,
             },
             None => return Err(StoreError::Damaged("its head is missing".to_owned())),
         };
@@ -139,30 +161,65 @@ impl Store {
             ..self.meta
         };
         let first = meta.entries + 1;
-        let mut encoded = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let bytes = serde_json::to_vec(entry).map_err(damaged)?;
-            meta.entries += 1;
-            meta.head = meta.head.extend(meta.entries, &bytes);
-            encoded.push(bytes);
-        }
+        let encoded = entries.iter().map(serde_json::to_vec);
+        let encoded: Vec<_> = encoded.collect::<Result<_, _>>().map_err(damaged)?;
         let mut batch = sled::Batch::default();
         if !encoded.is_empty() {
-            let block = Block {
-                head: meta.head,
-                entries: encoded,
-            };
-            batch.insert(keys::block(first), block.encode());
-            meta.settled += index(first, entries, &mut batch);
+            meta.entries += encoded.len() as u64;
+            let block = Block::new(self.meta.last(), encoded);
+            meta.head = block.head;
+            let indexed = index(first, entries);
+            meta.settled += indexed.settled;
+            let written = indexed
+                .keys
+                .into_iter()
+                .chain([(keys::block(first), block.encode())]);
+            for (key, value) in written {
+                meta.bytes += (key.len() + value.len()) as u64;
+                batch.insert(key, value);
+            }
             for (key, more) in Counts::of(entries).into_iter() {
                 let counted = self.counted(&key)?.plus(more);
                 batch.insert(key, counted.encode());
             }
         }
-        batch.insert(keys::META, serde_json::to_vec(&meta).map_err(damaged)?);
+        self.commit(batch, meta)
+    }
+
+    /// Applies `batch` along with what the log knows of itself then: both or nothing.
+    pub(super) fn commit(&mut self, mut batch: sled::Batch, meta: Meta) -> Result<(), StoreError> {
+        let encoded = serde_json::to_vec(&meta);
+        let encoded = encoded.map_err(|error| StoreError::Damaged(error.to_string()))?;
+        batch.insert(keys::META, encoded);
         self.db.apply_batch(batch)?;
         self.meta = meta;
         Ok(())
+    }
+
+    /// Has the log, which is empty, begin after `place`.
+    pub(super) fn begin_after(&mut self, place: Place) -> Result<(), StoreError> {
+        let meta = Meta {
+            base: place,
+            entries: place.number,
+            head: place.hash,
+            ..self.meta
+        };
+        self.commit(sled::Batch::default(), meta)
+    }
+
+    /// Adds entries as one block, wherever in the ledger they come from.
+    pub(super) fn add(&mut self, entries: &[LogEntry]) -> Result<(), StoreError> {
+        self.write(self.meta.applied, self.meta.beyond, entries)
+    }
+
+    /// Has the log go on after `position` of the ledger.
+    pub(super) fn go_on_after(&mut self, position: Position) -> Result<(), StoreError> {
+        let meta = Meta {
+            applied: position.applied,
+            beyond: position.beyond,
+            ..self.meta
+        };
+        self.commit(sled::Batch::default(), meta)
     }
 
     /// Writes to disk what is still in memory.
@@ -317,36 +374,47 @@ impl Entries<'_> {
     }
 }
 
-/// Adds the index keys of a block's `entries`, of which the first has the number `first`. Returns how many settle a
-/// trigger.
-fn index(first: u64, entries: &[LogEntry], batch: &mut sled::Batch) -> u64 {
+/// What the indexes have of a block.
+pub(super) struct Indexed {
+    /// By key.
+    pub(super) keys: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// How many entries settle a trigger.
+    pub(super) settled: u64,
+}
+
+/// What the indexes have of a block with these `entries`, of which the first has the number `first`.
+pub(super) fn index(first: u64, entries: &[LogEntry]) -> Indexed {
     let mut listings: BTreeMap<Vec<u8>, Listing> = BTreeMap::new();
+    let mut keys = BTreeMap::new();
     let mut settled = 0;
-    for (offset, (number, entry)) in (first..).zip(entries).enumerate() {
-        let number = &number.to_be_bytes();
-        match entry {
+    for (offset, (place, entry)) in (first..).zip(entries).enumerate() {
+        let key = match entry {
             LogEntry::Settled { group, outcome, .. } => {
                 let trigger = &outcome.trigger;
                 let sequence = trigger.sequence;
                 if settled == 0 {
-                    batch.insert(keys::accepted(trigger.accepted_at, sequence), number);
+                    let sample = keys::accepted(trigger.accepted_at, sequence);
+                    keys.insert(sample, place.to_be_bytes().to_vec());
                 }
                 settled += 1;
-                batch.insert(keys::trigger(trigger.id, sequence), number);
                 for index in indexes(group, outcome) {
                     let key = index.key(keys::bucket(sequence), first);
                     listings.entry(key).or_default().add(sequence, offset);
                 }
+                keys::trigger(trigger.id, sequence)
             }
-            LogEntry::Planned { plan, .. } => batch.insert(keys::plan(plan.revision), number),
-            LogEntry::Called { record, .. } => batch.insert(keys::calls(*record), number),
-            LogEntry::Abandoned { .. } => {}
-        }
+            LogEntry::Planned { plan, .. } => keys::plan(plan.revision),
+            LogEntry::Called { record, .. } => keys::calls(*record),
+            LogEntry::Managed { call, .. } => keys::managed(&call.project, place),
+            LogEntry::NotDone { project, .. } => keys::managed(project, place),
+            LogEntry::Signed { head } => keys::signed(head.number, place),
+            LogEntry::Abandoned { .. } => continue,
+        };
+        keys.insert(key, place.to_be_bytes().to_vec());
     }
-    for (key, listing) in listings {
-        batch.insert(key, listing.as_bytes());
-    }
-    settled
+    let listings = listings.into_iter();
+    keys.extend(listings.map(|(key, listing)| (key, listing.as_bytes().to_vec())));
+    Indexed { keys, settled }
 }
 
 fn indexes(group: &GroupKey, outcome: &Outcome) -> Vec<Index> {
@@ -507,7 +575,9 @@ pub(super) mod tests {
         cut.append(Revision(30), &entries(30)).unwrap();
         cut.append(Revision(90), &entries(90)[30..]).unwrap();
         assert_eq!((cut.meta.entries, cut.meta.head), (90, whole.meta.head));
-        assert_eq!(cut.meta, whole.meta);
+        // The blocks are others, and so are their sizes.
+        let bytes = whole.meta.bytes;
+        assert_eq!(Meta { bytes, ..cut.meta }, whole.meta);
         cut.verify().unwrap();
     }
 }

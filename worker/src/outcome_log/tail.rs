@@ -1,6 +1,7 @@
 //! Turns the ledger's records into the outcome log's entries: an outcome for every trigger, whether it was
 //! settled at once or by the end of a plan.
 
+use stormhook_shared::audit::entry::LogEntry;
 use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::Revision;
@@ -8,8 +9,6 @@ use stormhook_shared::domain::ledger::{Entry, Plan, Record};
 use stormhook_shared::open_plans::OpenPlans;
 use stormhook_shared::ports::ledger::{Ledger, LedgerError, Place};
 use stormhook_shared::ports::questions::PlanSummary;
-
-use super::chain::LogEntry;
 
 /// How many records are read at once, at most.
 const LARGEST_PAGE: usize = 64;
@@ -102,6 +101,19 @@ impl<'a> Tail<'a> {
                     reason,
                 });
             }
+            Entry::Managed(call) => entries.push(LogEntry::Managed { revision, call }),
+            Entry::NotDone {
+                project,
+                call,
+                reason,
+                at,
+            } => entries.push(LogEntry::NotDone {
+                project,
+                call,
+                reason,
+                at,
+            }),
+            Entry::Signed(head) => entries.push(LogEntry::Signed { head }),
             Entry::Settled {
                 outcomes,
                 at,

@@ -1,60 +1,10 @@
-//! The entries of the outcome log and the chain of hashes over them: SHA-256 over sequence, previous hash and
-//! entry. Pure.
+//! The chain of hashes over the outcome log's entries: SHA-256 over number, previous hash and entry. Pure.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use stormhook_shared::domain::call::Calls;
-use stormhook_shared::domain::group::GroupKey;
-use stormhook_shared::domain::ids::Revision;
-use stormhook_shared::domain::outcome::Outcome;
-use stormhook_shared::ports::questions::PlanSummary;
-
-/// One entry of the outcome log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase")]
-pub enum LogEntry {
-    /// A trigger came to its end.
-    #[serde(rename_all = "camelCase")]
-    Settled {
-        /// Its group.
-        group: GroupKey,
-        /// The plan that it was part of, by its place in the ledger.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        plan: Option<Revision>,
-        /// The ledger's record that says so, where calls of the platform led to it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        record: Option<Revision>,
-        /// The final word.
-        outcome: Outcome,
-    },
-    /// An action was decided on.
-    Planned {
-        /// Its group.
-        group: GroupKey,
-        /// What it does.
-        plan: PlanSummary,
-    },
-    /// What was called to settle the triggers of a record of the ledger.
-    Called {
-        /// Their group.
-        group: GroupKey,
-        /// The record's place in the ledger.
-        record: Revision,
-        /// What was called.
-        calls: Calls,
-    },
-    /// A plan was not performed, and its triggers were decided anew.
-    Abandoned {
-        /// Its group.
-        group: GroupKey,
-        /// Its place in the ledger.
-        plan: Revision,
-        /// Why.
-        reason: String,
-    },
-}
 
 /// The hash of an entry and, through it, of all entries before.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,13 +58,28 @@ impl From<ChainHash> for String {
     }
 }
 
-impl TryFrom<String> for ChainHash {
-    type Error = hex::FromHexError;
+/// A text that is no hash of a chain.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a hash: 64 of 0-9 a-f")]
+pub struct InvalidHash(String);
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
+impl TryFrom<String> for ChainHash {
+    type Error = InvalidHash;
+
+    fn try_from(text: String) -> Result<Self, InvalidHash> {
         let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes)?;
-        Ok(Self(bytes))
+        match hex::decode_to_slice(&text, &mut bytes) {
+            Ok(()) if !text.contains(|c: char| c.is_ascii_uppercase()) => Ok(Self(bytes)),
+            _ => Err(InvalidHash(text)),
+        }
+    }
+}
+
+impl FromStr for ChainHash {
+    type Err = InvalidHash;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHash> {
+        text.to_owned().try_into()
     }
 }
 
