@@ -50,7 +50,7 @@ fn shell(folder: &Path, script: &str) -> String {
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    text(&output.stdout) + &text(&output.stderr)
+    text(&output.stdout) + text(&output.stderr).as_str()
 }
 
 #[tokio::test(flavor = "multi_thread")]

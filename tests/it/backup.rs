@@ -89,7 +89,7 @@ async fn what_retention_leaves_verifies_and_what_it_drops_was_archived() {
         if code == 0 && told.contains(&format!("to {signed_at} are in")) {
             Ok(())
         } else {
-            Err(told + &error)
+            Err(told + error.as_str())
         }
     })
     .await;
