@@ -9,10 +9,11 @@ use stormhook_tests::wait;
 use tokio::process::Command;
 
 /// What the command under each heading tells.
-const TOLD: [(&str, &str); 5] = [
+const TOLD: [(&str, &str); 6] = [
     ("Why did it scale?", "scaled api from 2 to 3"),
     ("Who called that?", "\"userAgent\":\"Alertmanager/0.28\""),
     ("What did we miss?", "deadlineExceeded"),
+    ("Can you prove it?", "entries are as they were written"),
     ("Do it again", "1 sent again"),
     ("What if?", "aboveMax at 2"),
 ];
