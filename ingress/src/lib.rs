@@ -53,6 +53,7 @@ use stormhook_shared::hook_key::HookKeys;
 use stormhook_shared::ports::Backbone;
 use stormhook_shared::program::probes::Probes;
 use stormhook_shared::session_key::SessionKeys;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -139,6 +140,7 @@ pub fn start(options: IngressOptions) -> std::io::Result<Ingress> {
         probes: probes.clone(),
         started_at: Timestamp::now(),
         metrics: options.metrics,
+        recording: Semaphore::new(1),
         database: options.database,
         public_url,
     });

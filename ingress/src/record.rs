@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::endpoint;
 use crate::error::ApiError;
 
-/// How often an entry is appended again that another one of the same project came before.
+/// How often an entry is appended again that one of another ingress came before, in the same project.
 const TRIES: usize = 20;
 
 /// A call that was written down and is now to be carried out.
@@ -108,6 +108,8 @@ async fn append(app: &App, project: &ProjectId, entry: Entry) -> Result<Revision
             "the call was not written down, so it was not carried out: {error}"
         ))
     };
+    // One after the other: calls of one ingress never come before each other. The semaphore is never closed.
+    let _turn = app.recording.acquire().await;
     let mut tries = 0;
     loop {
         let last = ledger.last(&group).await.map_err(unwritten)?;
