@@ -23,6 +23,8 @@ use crate::{system, trigger_detail, what_if};
 
 /// How long a question of history waits for a log that is being read or rebuilt.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// How long it waits for a log that is a little behind.
+const CATCH_UP: Duration = Duration::from_secs(5);
 
 /// Answers with what a worker has.
 #[derive(Clone)]
@@ -161,6 +163,9 @@ impl Answers {
         // What waits is read first: a trigger that is settled in between is then seen twice, not missed.
         let waiting =
             outcome_log::maybe_waiting(&self.context.backbone, &query, &is_settled).await?;
+        // What does not wait any more stands in the ledger by now, but the log may be behind that.
+        let through = self.context.backbone.ledger.reach().await?.through;
+        self.context.log.reached(through, CATCH_UP).await;
         let (limit, order) = (query.limit, query.order);
         let settled = self
             .context

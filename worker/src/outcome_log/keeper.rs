@@ -38,6 +38,8 @@ pub(crate) struct OutcomeLog {
     store: RwLock<Option<Store>>,
     waiting: Mutex<HashMap<Sequence, Vec<oneshot::Sender<()>>>>,
     is_level: watch::Sender<bool>,
+    /// Up to where the ledger is in the log.
+    applied: watch::Sender<Revision>,
     verified_at: Mutex<Option<Timestamp>>,
     rebuild: Notify,
     readiness: Arc<Readiness>,
@@ -63,6 +65,7 @@ impl OutcomeLog {
             store: RwLock::new(None),
             waiting: Mutex::default(),
             is_level: watch::Sender::new(false),
+            applied: watch::Sender::default(),
             verified_at: Mutex::default(),
             rebuild: Notify::new(),
             readiness,
@@ -122,6 +125,16 @@ impl OutcomeLog {
             .verified_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns once the log has everything up to `through` of the ledger. After `timeout` it is behind, and what it has is
+    /// told all the same.
+    pub(crate) async fn reached(&self, through: Revision, timeout: Duration) {
+        let mut applied = self.applied.subscribe();
+        let reached = applied.wait_for(|applied| *applied >= through);
+        if tokio::time::timeout(timeout, reached).await.is_err() {
+            tracing::warn!(%through, "the outcome log is behind the ledger, and history with it");
+        }
     }
 
     /// Whether the trigger at `sequence` has its outcome in the log within `timeout`.
@@ -334,6 +347,7 @@ impl OutcomeLog {
     fn tell(&self, store: &Store) {
         let entries = i64::try_from(store.meta().entries).unwrap_or(i64::MAX);
         self.entries.set(entries);
+        self.applied.send_replace(store.meta().applied);
     }
 
     fn wake(&self, entries: &[LogEntry]) {

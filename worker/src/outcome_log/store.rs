@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use stormhook_shared::audit::chain::ChainHash;
@@ -23,6 +24,9 @@ use super::keys::{self, Index};
 use super::listing::Listing;
 use super::walk::Walk;
 
+/// How long sled may take to free its lock, and how often it is tried.
+const UNLOCKED_WITHIN: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// How much sled keeps in memory.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// The format that this version writes.
@@ -97,10 +101,7 @@ impl From<sled::Error> for StoreError {
 impl Store {
     /// Opens the log at `path`, or begins one.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let db = sled::Config::new()
-            .path(path)
-            .cache_capacity(CACHE_BYTES)
-            .open()?;
+        let db = open_when_unlocked(path)?;
         let meta = match db.get(keys::META)? {
             Some(bytes) => parse::<Meta>(&bytes)?,
             None if db.is_empty() => Meta {
@@ -451,6 +452,27 @@ pub(super) fn parse_number(bytes: &[u8]) -> Result<u64, StoreError> {
         .try_into()
         .map_err(|_| StoreError::Damaged("an index entry has the wrong length".to_owned()))?;
     Ok(u64::from_be_bytes(bytes))
+}
+
+/// Opens the database. sled's own threads may hold its lock for a moment after the last handle was dropped, and say so in
+/// words alone; other processes are kept out by the data folder's lock.
+fn open_when_unlocked(path: &Path) -> sled::Result<sled::Db> {
+    let began = Instant::now();
+    loop {
+        let opened = sled::Config::new()
+            .path(path)
+            .cache_capacity(CACHE_BYTES)
+            .open();
+        match &opened {
+            Err(sled::Error::Io(error))
+                if error.to_string().contains("could not acquire lock")
+                    && began.elapsed() < UNLOCKED_WITHIN =>
+            {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            _ => return opened,
+        }
+    }
 }
 
 #[cfg(test)]
