@@ -53,6 +53,8 @@ impl Swarm {
             .arg("run")
             .arg(folder.path())
             .arg(workers.to_string())
+            // What interrupts the test is not to interrupt this: it cleans up when its input ends.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
