@@ -11,6 +11,9 @@ use tokio::process::{Child, Command};
 use crate::up::read;
 use crate::wait;
 
+/// How long engines on a busy machine may take to start or replace containers.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(180);
+
 /// A running swarm. When this is dropped, or the test's process ends in whatever way, `scripts/dockerd` reads the end of
 /// its input, and stops and removes everything.
 pub struct Swarm {
@@ -200,9 +203,9 @@ impl Swarm {
     /// Waits until this many of a service's tasks run.
     ///
     /// # Panics
-    /// When they do not in time.
+    /// When they do not in three minutes.
     pub async fn runs(&self, name: &str, count: usize) {
-        wait::until("tasks run", || async {
+        wait::until_within(PATIENCE, "tasks run", || async {
             let filters = json!({"service": [name]}).to_string();
             let query: String = url::form_urlencoded::byte_serialize(filters.as_bytes()).collect();
             let tasks = self

@@ -6,6 +6,8 @@ use stormhook_tests::swarm::Swarm;
 use stormhook_tests::up::{Up, read};
 use stormhook_tests::wait;
 
+use crate::outcome;
+
 async fn told(up: &Up, project: &str, says: &str) {
     wait::until("the project's connection is told", || async {
         let (status, ready) = read(up.request(Method::GET, "/readyz")).await;
@@ -49,7 +51,7 @@ pub async fn an_engine_that_cannot_be_used_is_told_and_holds_up_nobody(swarm: &S
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
     }
     let hook = up.scaling("well", "well", "up", (1, 9), json!({})).await;
-    let trigger = up.outcome(&hook, "").await;
+    let trigger = outcome(&up, &hook, "").await;
     assert_eq!(trigger["outcome"]["code"], "scaled", "{trigger}");
     assert_eq!(swarm.scale("well").await, 2);
     up.stop().await;

@@ -16,8 +16,10 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use futures::FutureExt;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
 use stormhook_tests::swarm::{Swarm, is_possible};
-use stormhook_tests::up::Up;
+use stormhook_tests::up::{Hook, Up};
 
 macro_rules! tell {
     ($swarm:ident: $($module:ident :: $story:ident),* $(,)?) => {{
@@ -54,6 +56,17 @@ async fn on_a_real_swarm() {
     );
     swarm.stop().await;
     assert!(failed.is_empty(), "{failed:?}");
+}
+
+/// Fires `hook` and returns its trigger with the outcome, however long engines on a busy machine take.
+async fn outcome(up: &Up, hook: &Hook, body: &str) -> Value {
+    let (status, fired) = up.post(hook, body, &[]).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{fired}");
+    up.settled().await;
+    let path = format!("triggers/{}", fired["id"].as_str().unwrap());
+    let (status, trigger) = up.api(Method::GET, &path, None).await;
+    assert_eq!(status, StatusCode::OK, "{trigger}");
+    trigger
 }
 
 /// A Stormhook whose project 1a5 is the swarm, with its data in `folder`.

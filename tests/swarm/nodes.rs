@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use stormhook_tests::swarm::Swarm;
 use stormhook_tests::up::{Hook, Up};
 
-use crate::up_on;
+use crate::{outcome, up_on};
 
 async fn scaling(up: &Up, name: &str, action: &str, more: Value) -> Hook {
     let mut config = json!({"min": 1, "max": 3});
@@ -16,7 +16,7 @@ async fn scaling(up: &Up, name: &str, action: &str, more: Value) -> Hook {
 }
 
 async fn code(up: &Up, hook: &Hook) -> (String, String) {
-    let trigger = up.outcome(hook, "").await;
+    let trigger = outcome(up, hook, "").await;
     let text = |field: &str| trigger["outcome"][field].as_str().unwrap().to_owned();
     (text("code"), text("message"))
 }

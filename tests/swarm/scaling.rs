@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use stormhook_tests::swarm::Swarm;
 
-use crate::up_on;
+use crate::{outcome, up_on};
 
 const STORM: u64 = 2_000;
 /// "At most a few dozen" updates of the service for the whole storm.
@@ -73,12 +73,12 @@ pub async fn what_others_change_meanwhile_is_kept(swarm: &Swarm) {
 
     let to_five = json!({"Mode": {"Replicated": {"Replicas": 5}}});
     swarm.change("contended", &to_five).await;
-    let trigger = up.outcome(&hook, "").await;
+    let trigger = outcome(&up, &hook, "").await;
     assert_eq!(trigger["outcome"]["from"], 5, "{trigger}");
     assert_eq!(swarm.scale("contended").await, 6);
 
     swarm.remove("contended").await;
-    let trigger = up.outcome(&hook, "").await;
+    let trigger = outcome(&up, &hook, "").await;
     assert_eq!(trigger["outcome"]["code"], "serviceRemoved", "{trigger}");
     up.stop().await;
 }
@@ -138,7 +138,7 @@ pub async fn what_cannot_be_scaled_is_refused(swarm: &Swarm) {
     swarm.remove("web").await;
     let spec = json!({"Mode": {"Replicated": null, "Global": {}}, "TaskTemplate": nowhere});
     swarm.create("web", &spec).await;
-    let trigger: Value = up.outcome(&hook, "").await;
+    let trigger: Value = outcome(&up, &hook, "").await;
     assert_eq!(trigger["outcome"]["code"], "unsupported", "{trigger}");
     for name in ["web", "global", "job"] {
         swarm.remove(name).await;

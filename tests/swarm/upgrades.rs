@@ -6,7 +6,7 @@ use stormhook_tests::swarm::Swarm;
 use stormhook_tests::up::Up;
 use stormhook_tests::wait;
 
-use crate::up_on;
+use crate::{outcome, up_on};
 
 fn pushed(image: &str, tag: &str) -> String {
     json!({"push_data": {"tag": tag}, "repository": {"repo_name": image}}).to_string()
@@ -46,7 +46,7 @@ pub async fn a_push_upgrades_what_runs_its_repository_and_keeps_the_rest(swarm: 
     let hook = up
         .upgrading("shop", json!({"release": "shop"}), config)
         .await;
-    let trigger = up.outcome(&hook, &pushed("example/web", "v2")).await;
+    let trigger = outcome(&up, &hook, &pushed("example/web", "v2")).await;
     assert_eq!(trigger["outcome"]["code"], "upgraded", "{trigger}");
     let message = trigger["outcome"]["message"].as_str().unwrap();
     assert!(
@@ -74,7 +74,7 @@ pub async fn a_push_upgrades_what_runs_its_repository_and_keeps_the_rest(swarm: 
     let forced = swarm.service("web").await["Spec"]["TaskTemplate"]["ForceUpdate"].clone();
     assert_eq!(forced, 1);
 
-    let trigger = up.outcome(&hook, &pushed("example/none", "v2")).await;
+    let trigger = outcome(&up, &hook, &pushed("example/none", "v2")).await;
     assert_eq!(
         trigger["outcome"]["code"], "noMatchingServices",
         "{trigger}"
@@ -98,7 +98,7 @@ pub async fn an_image_that_cannot_be_pulled_ends_as_the_receiver_says(swarm: &Sw
     ] {
         let config = json!({"tag": "v3", "monitorSeconds": 2, "onFailure": on_failure, "intervalMillis": 100});
         let hook = up.upgrading(name, json!({"app": name}), config).await;
-        let trigger = up.outcome(&hook, &pushed("example/web", "v3")).await;
+        let trigger = outcome(&up, &hook, &pushed("example/web", "v3")).await;
         assert_eq!(trigger["outcome"]["code"], "upgradeFailed", "{trigger}");
         let part = part(&up, &trigger).await;
         assert_eq!(part["code"], "upgradeFailed", "{part}");
