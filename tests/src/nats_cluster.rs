@@ -1,7 +1,6 @@
 //! Three nats-servers as one cluster, the third of them in a network namespace of its own where that can be had, so that
 //! it can be cut off. Their addresses are of this test alone.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -49,8 +48,9 @@ impl NatsCluster {
             None => near.clone(),
         };
         let hosts = [near.clone(), near, far];
-        // In the other namespace every port is free; here these are, until somebody else takes them.
-        let ports: Vec<_> = (0..NODES).map(|_| (free_port(), free_port())).collect();
+        let ports = free_ports(2 * NODES).await;
+        let (clients, peers) = ports.split_at(NODES);
+        let ports: Vec<_> = clients.iter().copied().zip(peers.iter().copied()).collect();
         let routes: Vec<_> = hosts
             .iter()
             .zip(&ports)
@@ -233,7 +233,10 @@ async fn ip(arguments: &[&str]) -> Result<(), String> {
     Err(format!("ip {}: {}", arguments.join(" "), error.trim()))
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it is bound").port()
+async fn free_ports(count: usize) -> Vec<u16> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/free-ports");
+    let output = Command::new(script).arg(count.to_string()).output().await;
+    let text = String::from_utf8(output.expect("scripts/free-ports runs").stdout).unwrap();
+    let ports = text.split_whitespace().map(|port| port.parse().unwrap());
+    ports.collect()
 }
