@@ -47,8 +47,8 @@ pub use metrics::WorkerMetrics;
 use outcome_log::OutcomeLog;
 pub use outcome_log::{Import, ImportError};
 
-/// How many bytes of triggers wait in memory before more are left in the log.
-const WAITING_BYTES: usize = 64 * 1024 * 1024;
+/// How many bytes of triggers are in memory before more are left in the log.
+const WAITING_BYTES: usize = 96 * 1024 * 1024;
 
 /// What a worker needs.
 pub struct WorkerOptions {

@@ -15,7 +15,7 @@ use stormhook_shared::domain::trigger::Source;
 use stormhook_shared::ports::cursors::Cursor;
 use stormhook_shared::ports::leases::Lease;
 use stormhook_shared::ports::ledger::LedgerError;
-use stormhook_shared::ports::{Unavailable, trigger_log};
+use stormhook_shared::ports::trigger_log;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -100,12 +100,14 @@ impl PartitionWorker {
     async fn read_on(&self, position: Sequence) -> Result<Sequence, Interrupted> {
         let mut pauses = pauses();
         loop {
-            match self.read_page(position).await {
+            let log = &self.context.backbone.triggers;
+            match log.next(self.partition, position, PAGE).await {
                 Ok(entries) => {
                     let through = entries
                         .last()
                         .map_or(position, trigger_log::Entry::sequence);
                     for entry in entries {
+                        self.context.budget.room().await;
                         self.hand_out(entry).await?;
                     }
                     return Ok(through);
@@ -116,12 +118,6 @@ impl PartitionWorker {
                 }
             }
         }
-    }
-
-    async fn read_page(&self, position: Sequence) -> Result<Vec<trigger_log::Entry>, Unavailable> {
-        let log = &self.context.backbone.triggers;
-        log.wait_beyond(self.partition, position).await?;
-        log.read(self.partition, position, PAGE).await
     }
 
     async fn hand_out(&self, entry: trigger_log::Entry) -> Result<(), Interrupted> {

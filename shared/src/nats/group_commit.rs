@@ -1,16 +1,19 @@
-//! Lets messages that wait at the same time leave together, as one atomic batch (ADR-50 of NATS): the server then
-//! flushes once for all of them. Each sender learns the fate of its own message.
+//! Lets messages that wait at the same time leave together, as one atomic batch (ADR-50 of NATS), where that is faster:
+//! the server then flushes once for all of them. Each sender learns the fate of its own message.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures::future::join_all;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::pace::{Pace, Way};
 use super::stream::{NAME, Stream, down, unavailable};
 use crate::ports::Unavailable;
 
@@ -18,13 +21,17 @@ use crate::ports::Unavailable;
 const LARGEST: usize = 500;
 /// How many bytes a batch has, with a message more than that at most.
 const LARGEST_BYTES: usize = 4 * 1024 * 1024;
-/// How many batches are under way at the same time.
-const IN_FLIGHT: usize = 4;
+/// How long a batch waits at most for those that are on their way to it.
+const LONGEST_WAIT: Duration = Duration::from_millis(2);
 
 /// Publishes to one stream.
 pub(super) struct GroupCommit {
     stream: Stream,
     queue: mpsc::Sender<Waiting>,
+    /// How many messages are under way at most.
+    most: usize,
+    /// Absent where the stream takes no atomic batches.
+    pace: Option<Arc<Mutex<Pace>>>,
 }
 
 struct Waiting {
@@ -34,26 +41,23 @@ struct Waiting {
 }
 
 impl GroupCommit {
-    /// Publishes to `stream` until `stop`, and then what waits; `queue` messages wait at most. `is_atomic`: the stream
-    /// takes atomic batches.
+    /// Publishes to `stream` until `stop`, and then what waits; `most` messages are under way at a time. `is_atomic`: the
+    /// stream takes atomic batches.
     pub(super) fn start(
         stream: Stream,
-        queue: usize,
+        most: usize,
         is_atomic: bool,
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Self {
-        let (sender, receiver) = mpsc::channel(queue);
-        tasks.spawn(run(
-            stream.clone(),
-            receiver,
-            is_atomic,
-            tasks.clone(),
-            stop,
-        ));
+        let (sender, receiver) = mpsc::channel(most);
+        let pace = Arc::new(Mutex::new(Pace::default()));
+        tasks.spawn(run(stream.clone(), receiver, Arc::clone(&pace), stop));
         Self {
             stream,
             queue: sender,
+            most,
+            pace: is_atomic.then_some(pace),
         }
     }
 
@@ -64,6 +68,26 @@ impl GroupCommit {
         payload: Bytes,
     ) -> Result<u64, Unavailable> {
         self.stream.check_connection()?;
+        let Some(pace) = &self.pace else {
+            return alone(&self.stream, subject, payload).await;
+        };
+        let under_way = UnderWay::begin(pace);
+        if under_way.count > self.most {
+            return Err(Unavailable::Overloaded(NAME));
+        }
+        let left = Instant::now();
+        let result = match under_way.way {
+            Way::Alone => alone(&self.stream, subject, payload).await,
+            Way::Together => self.queue(subject, payload).await,
+        };
+        if result.is_ok() {
+            locked(pace).took(under_way.way, left.elapsed(), under_way.count);
+        }
+        result
+    }
+
+    /// Gives a message to the next batch, and returns its place once it is stored.
+    async fn queue(&self, subject: String, payload: Bytes) -> Result<u64, Unavailable> {
         let (reply, answer) = oneshot::channel();
         let waiting = Waiting {
             subject,
@@ -82,19 +106,40 @@ impl GroupCommit {
     }
 }
 
+/// A message is under way as long as this lives.
+struct UnderWay<'a> {
+    pace: &'a Mutex<Pace>,
+    /// How many are, with this one.
+    count: usize,
+    way: Way,
+}
+
+impl<'a> UnderWay<'a> {
+    fn begin(pace: &'a Mutex<Pace>) -> Self {
+        let (count, way) = locked(pace).begin();
+        Self { pace, count, way }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        locked(self.pace).end();
+    }
+}
+
+fn locked(pace: &Mutex<Pace>) -> MutexGuard<'_, Pace> {
+    pace.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends what is queued, one batch after the other: the server takes no second one meanwhile, and so they are larger.
 async fn run(
     stream: Stream,
     mut queue: mpsc::Receiver<Waiting>,
-    is_atomic: bool,
-    tasks: TaskTracker,
+    pace: Arc<Mutex<Pace>>,
     stop: CancellationToken,
 ) {
-    let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut waiting = Vec::with_capacity(LARGEST);
     loop {
-        let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await else {
-            return;
-        };
         if waiting.is_empty() {
             let received = tokio::select! {
                 received = queue.recv_many(&mut waiting, LARGEST) => received,
@@ -107,16 +152,17 @@ async fn run(
                 return;
             }
         }
-        let batch = take_batch(&mut waiting);
-        let stream = stream.clone();
-        tasks.spawn(async move {
-            if is_atomic && batch.len() > 1 {
-                together(&stream, batch).await;
-            } else {
-                join_all(batch.into_iter().map(|waiting| alone(&stream, waiting))).await;
+        let expected = locked(&pace).expected().min(LARGEST);
+        let end = Instant::now() + LONGEST_WAIT;
+        while waiting.len() < expected {
+            let room = LARGEST - waiting.len();
+            match timeout_at(end, queue.recv_many(&mut waiting, room)).await {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
             }
-            drop(permit);
-        });
+        }
+        let batch = take_batch(&mut waiting);
+        send(&stream, batch).await;
     }
 }
 
@@ -137,26 +183,34 @@ fn take_batch(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
         .collect()
 }
 
-async fn alone(stream: &Stream, waiting: Waiting) {
-    let published = stream
-        .publish(waiting.subject, HeaderMap::new(), waiting.payload)
-        .await;
-    let result = published.map(|ack| ack.sequence).map_err(unavailable);
-    let _ = waiting.reply.send(result); // The sender may have given up.
-}
-
-async fn together(stream: &Stream, batch: Vec<Waiting>) {
+/// Sends a batch, and tells each sender.
+async fn send(stream: &Stream, batch: Vec<Waiting>) {
     let count = batch.len();
-    let (messages, replies): (Vec<_>, Vec<_>) = batch
-        .into_iter()
-        .map(|waiting| ((waiting.subject, waiting.payload), waiting.reply))
-        .unzip();
+    let (mut messages, mut replies) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for one in batch {
+        messages.push((one.subject, one.payload));
+        replies.push(one.reply);
+    }
+    if count < Pace::SMALLEST_BATCH {
+        let sent = messages
+            .into_iter()
+            .map(|(subject, payload)| alone(stream, subject, payload));
+        for (result, reply) in join_all(sent).await.into_iter().zip(replies) {
+            let _ = reply.send(result); // The sender may have given up.
+        }
+        return;
+    }
     let result = publish_batch(stream, messages).await;
     for (number, reply) in replies.into_iter().enumerate() {
         // A batch stands in one piece, and the acknowledgement is of its last message.
         let place = |last: u64| last + 1 + number as u64 - count as u64;
         let _ = reply.send(result.clone().map(place)); // The sender may have given up.
     }
+}
+
+async fn alone(stream: &Stream, subject: String, payload: Bytes) -> Result<u64, Unavailable> {
+    let published = stream.publish(subject, HeaderMap::new(), payload).await;
+    published.map(|ack| ack.sequence).map_err(unavailable)
 }
 
 /// Publishes all of `messages` or none, and returns the last one's place.

@@ -4,15 +4,13 @@
 use async_nats::HeaderMap;
 use async_trait::async_trait;
 
-use super::stream::{PublishError, Stored, Stream, down};
+use super::stream::{ALL, PublishError, Stored, Stream, down};
 use crate::domain::group::{GroupKey, Partitions};
 use crate::domain::ids::Revision;
 use crate::domain::ledger::Record;
 use crate::ports::Unavailable;
 use crate::ports::ledger::{Ledger, LedgerError, Place, Reach};
 
-/// The subjects of all groups.
-const ALL: &str = "stormhook.ledger.>";
 /// How many records of a group are read at once in search of one that can be read.
 const PAGE: usize = 1_000;
 
@@ -77,7 +75,7 @@ impl Ledger for NatsLedger {
     }
 
     async fn wait_beyond(&self, after: Revision) -> Result<(), Unavailable> {
-        self.stream.wait_beyond(ALL, 0, after.0).await
+        self.stream.next(ALL, 0, after.0, 1).await.map(|_| ())
     }
 }
 

@@ -9,6 +9,7 @@ mod group_commit;
 mod leases;
 mod ledger;
 mod notices;
+mod pace;
 mod questions;
 mod registry;
 mod stream;

@@ -227,16 +227,17 @@ impl Watch {
 
     async fn read(&mut self) -> Result<Vec<Change>, Unavailable> {
         let stream = &self.bucket.stream;
-        let messages = stream.read(&self.filter, self.at, PAGE).await?;
-        if let Some(last) = messages.last() {
-            self.at = last.sequence;
-        } else if self.is_complete {
-            stream.wait_beyond(&self.filter, 0, self.at).await?;
+        let messages = if self.is_complete {
+            stream.next(&self.filter, 0, self.at, PAGE).await?
         } else {
+            stream.read(&self.filter, self.at, PAGE).await?
+        };
+        let Some(last) = messages.last() else {
             self.is_complete = true;
             let revision = Revision(self.at);
             return Ok(vec![Change::Complete { revision }]);
-        }
+        };
+        self.at = last.sequence;
         Ok(messages.iter().filter_map(change).collect())
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
 use super::group_commit::GroupCommit;
-use super::stream::{NAME, Stored, Stream, unavailable};
+use super::stream::{ALL, NAME, Stored, Stream, unavailable};
 use crate::domain::group::{GroupKey, Partition, Partitions};
 use crate::domain::ids::Sequence;
 use crate::domain::time::Timestamp;
@@ -15,8 +15,6 @@ use crate::domain::trigger::{Logged, Trigger};
 use crate::ports::Unavailable;
 use crate::ports::trigger_log::{AppendError, Appended, DUPLICATE_WINDOW, Entry, TriggerLog};
 
-/// The subjects of all groups.
-const ALL: &str = "stormhook.triggers.>";
 /// What a message's headers take, beside its payload.
 const HEADER_BYTES: usize = 512;
 /// How many places are looked at at once, for a newest entry that is asked for.
@@ -110,13 +108,23 @@ impl TriggerLog for NatsTriggerLog {
 
     async fn wait_beyond_all(&self, after: Sequence) -> Result<(), Unavailable> {
         let any = usize::from(self.partitions.0.get());
-        self.stream.wait_beyond(ALL, any, after.0).await
+        self.stream.next(ALL, any, after.0, 1).await.map(|_| ())
     }
 
     async fn wait_beyond(&self, partition: Partition, after: Sequence) -> Result<(), Unavailable> {
-        self.stream
-            .wait_beyond(&filter(partition), usize::from(partition.0), after.0)
-            .await
+        self.next(partition, after, 1).await.map(|_| ())
+    }
+
+    async fn next(
+        &self,
+        partition: Partition,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Unavailable> {
+        let slot = usize::from(partition.0);
+        let filter = filter(partition);
+        let messages = self.stream.next(&filter, slot, after.0, limit).await?;
+        Ok(messages.iter().map(entry).collect())
     }
 
     async fn get(&self, sequence: Sequence) -> Result<Option<Logged>, Unavailable> {

@@ -57,6 +57,17 @@ pub trait TriggerLog: Send + Sync {
     /// The trigger at `sequence`, if the log reaches back that far and what stands there is a trigger.
     async fn get(&self, sequence: Sequence) -> Result<Option<Logged>, Unavailable>;
 
+    /// The next entries of `partition` after `after`, at most `limit` of them, once there are some.
+    async fn next(
+        &self,
+        partition: Partition,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Unavailable> {
+        self.wait_beyond(partition, after).await?;
+        self.read(partition, after, limit).await
+    }
+
     /// Over how many partitions the log is spread.
     fn partitions(&self) -> Partitions;
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backoff::backoff::Backoff;
+use futures::future::try_join_all;
 use stormhook_shared::decide::{Batch, Seen, Waiting, fold};
 use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::group::GroupKey;
@@ -12,12 +13,15 @@ use stormhook_shared::domain::ids::{Revision, Sequence};
 use stormhook_shared::domain::ledger::{Entry, Group, OpenPlan, Performance, Plan, Record};
 use stormhook_shared::domain::outcome::{Code, Verdict};
 use stormhook_shared::domain::time::Timestamp;
+use stormhook_shared::domain::trigger::Logged;
+use stormhook_shared::ports::Unavailable;
 use stormhook_shared::ports::leases::Lease;
 use stormhook_shared::ports::ledger::LedgerError;
 use stormhook_shared::ports::platform::{Need, Platform, PlatformError};
-use stormhook_shared::ports::trigger_log;
+use stormhook_shared::ports::trigger_log::{self, TriggerLog};
 use tokio_util::sync::CancellationToken;
 
+use super::budget::Hold;
 use super::performance::{End, Interrupted, Performer, pause, pauses};
 use super::queue::{GroupQueue, Taken};
 use crate::context::Context;
@@ -27,6 +31,11 @@ use crate::platforms::recording;
 /// How many triggers are decided at once. Their record stays below a mebibyte, the largest message that
 /// nats-server takes by default.
 const LARGEST_BATCH: usize = 1_000;
+/// Up to how many places from each other triggers are read together: to find the next one, nats-server looks at all in
+/// between.
+const CLOSE: u64 = 8;
+/// How many triggers are read at once where they are far from each other.
+const READS_AT_ONCE: usize = 64;
 /// How long to wait for the copy of the registry that a trigger was accepted under.
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -40,6 +49,8 @@ pub(crate) struct Executor {
     group: Option<Group>,
     /// What was called for the batch since its last record.
     calls: Calls,
+    /// The room in memory that the batch takes.
+    held: Vec<Hold>,
 }
 
 /// How a batch went on.
@@ -87,6 +98,7 @@ impl Executor {
             stop,
             group: None,
             calls: Calls::default(),
+            held: Vec::new(),
         }
     }
 
@@ -94,6 +106,7 @@ impl Executor {
     pub(crate) async fn settle_all(&mut self) {
         let mut pauses = pauses();
         while !self.stop.is_cancelled() {
+            self.held.clear();
             let mut batch = match self.take(LARGEST_BATCH).await {
                 Ok(Some(batch)) => batch,
                 Ok(None) | Err(Interrupted) => return,
@@ -125,7 +138,7 @@ impl Executor {
     }
 
     /// Waits until `time` or until more triggers come, which are added to `batch`.
-    async fn wait(&self, time: Timestamp, batch: &mut Vec<Waiting>) -> Result<(), Interrupted> {
+    async fn wait(&mut self, time: Timestamp, batch: &mut Vec<Waiting>) -> Result<(), Interrupted> {
         let rest = time.since(Timestamp::now());
         let told = format!("further pushes, which may come until {time}");
         self.context.progress.tell(&self.key, told);
@@ -145,34 +158,42 @@ impl Executor {
     }
 
     /// The next triggers, from memory or from the log.
-    async fn take(&self, most: usize) -> Result<Option<Vec<Waiting>>, Interrupted> {
+    async fn take(&mut self, most: usize) -> Result<Option<Vec<Waiting>>, Interrupted> {
+        loop {
+            let batch = match self.queue.take(most) {
+                Taken::Nothing => return Ok(None),
+                Taken::Triggers(triggers, hold) => {
+                    self.held.push(hold);
+                    triggers
+                }
+                Taken::Places(places, hold) => {
+                    self.held.push(hold);
+                    self.read(&Part::Places(places)).await?
+                }
+                Taken::ReadAfter(after, count, hold) => {
+                    self.held.push(hold);
+                    self.read(&Part::After(after, count)).await?
+                }
+            };
+            if !batch.is_empty() {
+                let wait = |logged| Waiting::new(logged, None);
+                return Ok(Some(batch.into_iter().map(wait).collect()));
+            }
+        }
+    }
+
+    /// Reads from the log until that succeeds. The partition's reader records what cannot be read.
+    async fn read(&self, part: &Part) -> Result<Vec<Logged>, Interrupted> {
+        let log = &*self.context.backbone.triggers;
         let mut pauses = pauses();
         loop {
-            let after = match self.queue.take(most) {
-                Taken::Nothing => return Ok(None),
-                Taken::Triggers(triggers) => {
-                    let wait = |logged| Waiting::new(logged, None);
-                    return Ok(Some(triggers.into_iter().map(wait).collect()));
-                }
-                Taken::ReadAfter(after) => after,
-            };
-            let log = &self.context.backbone.triggers;
-            match log.read_group(&self.key, after, most).await {
+            match part.read(log, &self.key).await {
                 Ok(entries) => {
-                    let through = entries.last().map_or(after, trigger_log::Entry::sequence);
-                    let is_end = entries.len() < most;
-                    self.queue.read_from_log(through, is_end);
-                    let batch: Vec<_> = entries
-                        .into_iter()
-                        .filter_map(|entry| match entry {
-                            trigger_log::Entry::Trigger(logged) => Some(Waiting::new(logged, None)),
-                            // The partition's reader records those.
-                            trigger_log::Entry::Undecodable { .. } => None,
-                        })
-                        .collect();
-                    if !batch.is_empty() {
-                        return Ok(Some(batch));
+                    if let Part::After(after, count) = part {
+                        let through = entries.last().map_or(*after, trigger_log::Entry::sequence);
+                        self.queue.read_from_log(through, entries.len() < *count);
                     }
+                    return Ok(entries.into_iter().filter_map(readable).collect());
                 }
                 Err(error) => {
                     tracing::warn!(group = %self.key, %error, "cannot read the group's triggers, trying again");
@@ -485,6 +506,48 @@ impl Executor {
                 Err(Setback::Reload)
             }
         }
+    }
+}
+
+/// Which of a group's triggers to read.
+enum Part {
+    /// Those at these places.
+    Places(Vec<Sequence>),
+    /// So many after this place.
+    After(Sequence, usize),
+}
+
+impl Part {
+    async fn read(
+        &self,
+        log: &dyn TriggerLog,
+        group: &GroupKey,
+    ) -> Result<Vec<trigger_log::Entry>, Unavailable> {
+        let places = match self {
+            Self::Places(places) => places,
+            Self::After(after, count) => return log.read_group(group, *after, *count).await,
+        };
+        let (Some(first), Some(last)) = (places.first(), places.last()) else {
+            return Ok(Vec::new());
+        };
+        let distance = (last.0 - first.0) / places.len() as u64;
+        if distance <= CLOSE {
+            let before = Sequence(first.0.saturating_sub(1));
+            return log.read_group(group, before, places.len()).await;
+        }
+        let mut found = Vec::with_capacity(places.len());
+        for some in places.chunks(READS_AT_ONCE) {
+            let some = try_join_all(some.iter().map(|place| log.get(*place))).await?;
+            found.extend(some.into_iter().flatten().map(trigger_log::Entry::Trigger));
+        }
+        Ok(found)
+    }
+}
+
+fn readable(entry: trigger_log::Entry) -> Option<Logged> {
+    match entry {
+        trigger_log::Entry::Trigger(logged) => Some(logged),
+        trigger_log::Entry::Undecodable { .. } => None,
     }
 }
 

@@ -1,45 +1,20 @@
-//! The triggers of one group that wait in memory. Bounded: what does not fit is dropped and read again from
-//! the log by the group's name, so that a storm on one group costs neither memory nor other groups' time.
+//! The triggers of one group that wait. What does not fit in memory waits by its place in the log only, so that a storm on
+//! one group costs neither memory nor other groups' time; and where even the places are too many, the group's part of
+//! the log is read again.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stormhook_shared::domain::ids::Sequence;
 use stormhook_shared::domain::trigger::Logged;
 use tokio::sync::Notify;
 
+use super::budget::{Budget, Hold, weight};
+
 /// How many triggers of one group wait in memory.
 const MOST_WAITING: usize = 2_000;
-/// What a waiting trigger takes beside its body, roughly.
-const HEAD_BYTES: usize = 600;
-
-/// How many bytes of triggers wait in memory, over all groups of a worker.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    left: AtomicUsize,
-}
-
-impl Budget {
-    /// `bytes` may wait.
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self {
-            left: AtomicUsize::new(bytes),
-        }
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        self.left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(bytes)
-            })
-            .is_ok()
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.left.fetch_add(bytes, Ordering::Relaxed);
-    }
-}
+/// How many more wait by their places.
+const MOST_PLACES: usize = 100_000;
 
 /// The triggers of one group between the partition's reader and the group's executor.
 #[derive(Debug)]
@@ -52,23 +27,27 @@ pub(crate) struct GroupQueue {
 #[derive(Debug)]
 struct Inner {
     waiting: VecDeque<Logged>,
+    /// Where those stand that come after them.
+    places: VecDeque<Sequence>,
     /// Up to here the executor has taken everything.
     taken: Sequence,
     /// Up to here everything is settled.
     settled: Sequence,
     /// The newest trigger there is.
     newest: Sequence,
-    /// Triggers were dropped from memory: what follows `taken` must be read from the log.
+    /// There are more, whose places are not known: what follows `taken` must be read from the log.
     has_overflowed: bool,
 }
 
 /// What an executor gets when it asks for triggers.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Taken {
     /// These.
-    Triggers(Vec<Logged>),
-    /// None from memory: read those after this place from the log.
-    ReadAfter(Sequence),
+    Triggers(Vec<Logged>, Hold),
+    /// None from memory: read those at these places from the log.
+    Places(Vec<Sequence>, Hold),
+    /// None from memory: read as many after this place from the log.
+    ReadAfter(Sequence, usize, Hold),
     /// There are none.
     Nothing,
 }
@@ -79,6 +58,7 @@ impl GroupQueue {
         Self {
             inner: Mutex::new(Inner {
                 waiting: VecDeque::new(),
+                places: VecDeque::new(),
                 taken: settled,
                 settled,
                 newest: settled,
@@ -96,11 +76,11 @@ impl GroupQueue {
             return; // It waits already, or is or was read from the log by the executor.
         }
         inner.newest = inner.newest.max(logged.sequence);
-        let fits = !inner.has_overflowed
-            && inner.waiting.len() < MOST_WAITING
-            && self.budget.take(weight(&logged));
-        if fits {
+        let is_next = !inner.has_overflowed && inner.places.is_empty();
+        if is_next && inner.waiting.len() < MOST_WAITING && self.budget.take(weight(&logged)) {
             inner.waiting.push_back(logged);
+        } else if !inner.has_overflowed && inner.places.len() < MOST_PLACES {
+            inner.places.push_back(logged.sequence);
         } else {
             inner.has_overflowed = true;
         }
@@ -123,16 +103,26 @@ impl GroupQueue {
         let count = most.min(inner.waiting.len());
         if count > 0 {
             let triggers: Vec<_> = inner.waiting.drain(..count).collect();
-            self.budget.give_back(triggers.iter().map(weight).sum());
             if let Some(last) = triggers.last() {
                 inner.taken = last.sequence;
             }
-            Taken::Triggers(triggers)
-        } else if inner.has_overflowed {
-            Taken::ReadAfter(inner.taken)
-        } else {
-            Taken::Nothing
+            let hold = self.budget.keep(triggers.iter().map(weight).sum());
+            return Taken::Triggers(triggers, hold);
         }
+        let left = inner.places.len();
+        if left > 0 {
+            let (count, hold) = self.budget.reserve(most.min(left));
+            let places: Vec<_> = inner.places.drain(..count.min(left)).collect();
+            if let Some(last) = places.last() {
+                inner.taken = *last;
+            }
+            return Taken::Places(places, hold);
+        }
+        if inner.has_overflowed {
+            let (count, hold) = self.budget.reserve(most);
+            return Taken::ReadAfter(inner.taken, count, hold);
+        }
+        Taken::Nothing
     }
 
     /// Notes that the log was read up to `through`; `is_end` if it had no more.
@@ -175,10 +165,6 @@ impl Drop for GroupQueue {
     }
 }
 
-fn weight(logged: &Logged) -> usize {
-    HEAD_BYTES + logged.trigger.body.len()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,8 +184,29 @@ mod tests {
         for sequence in [1, 2, 1, 2, 3] {
             queue.push(logged(sequence));
         }
-        let expected = (1..=3).map(logged).collect();
-        assert_eq!(queue.take(10), Taken::Triggers(expected));
+        let expected: Vec<_> = (1..=3).map(logged).collect();
+        assert!(matches!(queue.take(10), Taken::Triggers(taken, _) if taken == expected));
+    }
+
+    #[test]
+    fn what_does_not_fit_waits_by_its_place_and_in_order() {
+        let first = weight(&logged(1));
+        let queue = GroupQueue::new(Sequence(0), Arc::new(Budget::new(first)));
+        for sequence in [1, 5, 9] {
+            queue.push(logged(sequence));
+        }
+        let Taken::Triggers(taken, hold) = queue.take(10) else {
+            unreachable!("the first fits");
+        };
+        assert_eq!(taken, [logged(1)]);
+        drop(hold);
+        queue.push(logged(12));
+        let places = [Sequence(5), Sequence(9)];
+        assert!(matches!(queue.take(2), Taken::Places(taken, _) if taken == places));
+        assert!(matches!(queue.take(2), Taken::Places(taken, _) if taken == [Sequence(12)]));
+        assert!(matches!(queue.take(2), Taken::Nothing));
+        queue.push(logged(13));
+        assert!(matches!(queue.take(2), Taken::Triggers(taken, _) if taken == [logged(13)]));
     }
 
     #[test]
@@ -207,12 +214,12 @@ mod tests {
     {
         let queue = GroupQueue::new(Sequence(0), Arc::new(Budget::new(1_000)));
         queue.overflow_up_to(Sequence(1));
-        assert_eq!(queue.take(10), Taken::ReadAfter(Sequence(0)));
+        assert!(matches!(queue.take(10), Taken::ReadAfter(Sequence(0), ..)));
         queue.read_from_log(Sequence(2), true);
         queue.settle(Sequence(1));
         assert_eq!(queue.lag(), Some(Sequence(1)));
         queue.settle(Sequence(2));
         assert_eq!(queue.lag(), None);
-        assert_eq!(queue.take(10), Taken::Nothing);
+        assert!(matches!(queue.take(10), Taken::Nothing));
     }
 }

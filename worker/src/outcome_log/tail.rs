@@ -11,7 +11,7 @@ use stormhook_shared::ports::ledger::{Ledger, LedgerError, Place};
 use stormhook_shared::ports::questions::PlanSummary;
 
 /// How many records are read at once, at most.
-const LARGEST_PAGE: usize = 64;
+const LARGEST_PAGE: usize = 256;
 /// About how many entries are made at once: records of a storm bring a thousand each, others one.
 const ENTRIES: usize = 2_000;
 
