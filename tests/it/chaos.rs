@@ -180,7 +180,7 @@ async fn make(scene: &Scene, cluster: &mut NatsCluster, kind: u64, number: usize
         }
         3 => {
             fleet.start_worker(WORKERS).await;
-            others_share(&fleet).await;
+            fleet.everybody_has_a_share().await;
             fleet.stop_worker(WORKERS).await;
         }
         4 => {
@@ -261,17 +261,7 @@ async fn waits(scene: &Scene) {
 
 /// How many changing calls the platform has recorded.
 async fn settled(scene: &Scene) -> u64 {
-    let fleet = scene.fleet.read().await;
-    let url = format!("{}/sandbox/calls?limit=0", fleet.ingress().sandbox);
-    let answer = async {
-        http()
-            .get(url)
-            .send()
-            .await?
-            .json::<serde_json::Value>()
-            .await
-    };
-    answer.await.unwrap()["total"].as_u64().unwrap()
+    scene.fleet.read().await.ingress().call_count().await
 }
 
 /// Waits until all partitions are owned by workers other than `frozen`.
@@ -289,23 +279,6 @@ async fn others_take_over(fleet: &Fleet, frozen: usize) {
             Ok(())
         } else {
             Err(format!("{owned} of 32"))
-        }
-    })
-    .await;
-}
-
-/// Waits until every worker has its share.
-async fn others_share(fleet: &Fleet) {
-    wait::until("everybody to have a share", || async {
-        let mut owned = Vec::new();
-        for worker in fleet.workers.iter().flatten() {
-            owned.push(worker.metric("stormhook_partitions_owned").await?);
-        }
-        let is_shared = owned.iter().all(|owned| *owned > 0) && owned.iter().sum::<u64>() == 32;
-        if is_shared {
-            Ok(())
-        } else {
-            Err(format!("{owned:?}"))
         }
     })
     .await;

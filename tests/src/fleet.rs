@@ -158,6 +158,26 @@ impl Fleet {
         }
     }
 
+    /// Waits until every worker has its share of the partitions.
+    ///
+    /// # Panics
+    /// When that does not come about.
+    pub async fn everybody_has_a_share(&self) {
+        wait::until("everybody to have a share", || async {
+            let mut owned = Vec::new();
+            for worker in self.workers.iter().flatten() {
+                owned.push(worker.metric("stormhook_partitions_owned").await?);
+            }
+            let is_shared = owned.iter().all(|owned| *owned > 0) && owned.iter().sum::<u64>() == 32;
+            if is_shared {
+                Ok(())
+            } else {
+                Err(format!("{owned:?}"))
+            }
+        })
+        .await;
+    }
+
     /// What a program wrote to standard error so far, over all its starts.
     ///
     /// # Panics
@@ -225,6 +245,18 @@ impl Worker {
             .status()
             .await;
         assert!(sent.is_ok_and(|status| status.success()));
+    }
+
+    /// The most memory that it held so far, in bytes.
+    ///
+    /// # Panics
+    /// When it does not run, or the system does not tell.
+    pub fn peak_memory(&self) -> u64 {
+        let id = self.child.id().expect("it runs");
+        let text = std::fs::read_to_string(format!("/proc/{id}/status")).expect("Linux tells");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        1_024 * kilobytes.expect("a number of kB")
     }
 
     /// The value of one of its metrics.

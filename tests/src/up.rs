@@ -554,6 +554,16 @@ impl Up {
         let (_, calls) = read(self.http.get(format!("{}/sandbox/calls", self.sandbox))).await;
         calls["data"].as_array().cloned().expect("calls are a list")
     }
+
+    /// How many changing calls the practice platform has recorded.
+    ///
+    /// # Panics
+    /// When it does not tell.
+    pub async fn call_count(&self) -> u64 {
+        let url = format!("{}/sandbox/calls?limit=0", self.sandbox);
+        let (_, calls) = read(self.http.get(url)).await;
+        calls["total"].as_u64().expect("calls are counted")
+    }
 }
 
 /// A trigger URL without the address, which changes from start to start.
