@@ -11,6 +11,7 @@ mod up;
 use std::process::ExitCode;
 
 use clap::Parser;
+use stormhook_shared::program::causes::with_causes;
 
 use arguments::{Arguments, Command};
 
@@ -33,7 +34,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("stormhook: {error:#}");
+            eprintln!("stormhook: {}", with_causes(error.as_ref()));
             ExitCode::FAILURE
         }
     }

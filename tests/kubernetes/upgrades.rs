@@ -141,6 +141,45 @@ async fn a_rollout_that_comes_to_nothing_is_told_and_taken_back_where_that_is_wa
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_quota_refuses_is_told_in_its_words() {
+    let Some(cluster) = ControlPlane::start().await else {
+        return;
+    };
+    cluster.namespace("shop").await;
+    let web = cluster.deployment("shop", "web", "nginx:v1", 1).await;
+    let hurry = json!({"spec": {"progressDeadlineSeconds": 3}});
+    cluster.merge(&web, &hurry).await;
+    let _kubelet = cluster.kubelet("shop", "broken");
+    wait::until("the first pod", || async {
+        let found = cluster.get(&web).await;
+        match found["status"]["availableReplicas"].as_u64() {
+            Some(1) => Ok(()),
+            _ => Err(found["status"].to_string()),
+        }
+    })
+    .await;
+    let hard = json!({"pods": "1"});
+    let quotas = "/api/v1/namespaces/shop/resourcequotas";
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": hard}});
+    cluster.create(quotas, &quota).await;
+    // Its controller, which does not run here, would count the pods.
+    let counted = json!({"status": {"hard": hard, "used": hard}});
+    cluster
+        .merge(&format!("{quotas}/few/status"), &counted)
+        .await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let up = cluster.up(folder.path(), &cluster.kubeconfig(), "").await;
+    let config = json!({"intervalMillis": 100, "startFirst": true});
+    let hook = up.upgrading("shop", json!({"app": "web"}), config).await;
+    let failed = up.outcome(&hook, PUSH).await;
+    assert_eq!(failed["outcome"]["code"], "upgradeFailed", "{failed}");
+    let message = failed["outcome"]["message"].as_str().unwrap();
+    assert!(message.contains("exceeded quota: few"), "{message}");
+    up.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_process_goes_on_with_the_upgrade_that_it_finds() {
     let Some(cluster) = ControlPlane::start().await else {
         return;
