@@ -9,11 +9,11 @@ use stormhook_shared::directory::Directory;
 use stormhook_shared::domain::ids::ProjectId;
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::hook_key::HookKeys;
+use stormhook_shared::management_record::ManagementRecord;
 use stormhook_shared::ports::Backbone;
 use stormhook_shared::ports::questions::{Answer, Question};
 use stormhook_shared::program::probes::Probes;
 use stormhook_shared::session_key::SessionKeys;
-use tokio::sync::Semaphore;
 
 use crate::DatabaseCopies;
 use crate::error::ApiError;
@@ -31,8 +31,8 @@ pub(crate) struct App {
     pub(crate) probes: Probes,
     pub(crate) started_at: Timestamp,
     pub(crate) metrics: IngressMetrics,
-    /// The turn to write a management call into the record.
-    pub(crate) recording: Semaphore,
+    /// Where management calls are written down.
+    pub(crate) record: ManagementRecord,
     pub(crate) database: Option<DatabaseCopies>,
     /// What links begin with; where absent, the address that a request came to.
     pub(crate) public_url: Option<String>,

@@ -50,10 +50,10 @@ use stormhook_shared::directory::Directory;
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::embedded::Snapshots;
 use stormhook_shared::hook_key::HookKeys;
+use stormhook_shared::management_record::ManagementRecord;
 use stormhook_shared::ports::Backbone;
 use stormhook_shared::program::probes::Probes;
 use stormhook_shared::session_key::SessionKeys;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -130,6 +130,7 @@ pub fn start(options: IngressOptions) -> std::io::Result<Ingress> {
         options.metrics.slow_viewers.clone(),
         stop_feed.clone(),
     );
+    let record = ManagementRecord::new(Arc::clone(&options.backbone.ledger));
     let app = web::Data::new(App {
         backbone: options.backbone,
         directory: options.directory,
@@ -140,7 +141,7 @@ pub fn start(options: IngressOptions) -> std::io::Result<Ingress> {
         probes: probes.clone(),
         started_at: Timestamp::now(),
         metrics: options.metrics,
-        recording: Semaphore::new(1),
+        record,
         database: options.database,
         public_url,
     });

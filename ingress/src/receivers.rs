@@ -95,7 +95,7 @@ pub(crate) async fn create(
     let recorded = record_receiver(&app, &request, &grant, Call::Create, states).await?;
     let revision = match app.backbone.registry.create(receiver.clone()).await {
         Ok(revision) => revision,
-        Err(error) => return Err(told(recorded.not_done(&app, error).await)),
+        Err(error) => return Err(told(recorded.not_done(&app.record, error).await)),
     };
     reached(&app, revision).await?;
     Ok(HttpResponse::Ok().json(shown(&app, &request, &grant, &receiver)))
@@ -154,7 +154,7 @@ pub(crate) async fn delete(
     let recorded = record_receiver(&app, &request, &grant, Call::Delete, states).await?;
     let revision = match app.backbone.registry.delete(receiver.id).await {
         Ok(revision) => revision,
-        Err(error) => return Err(told(recorded.not_done(&app, error).await)),
+        Err(error) => return Err(told(recorded.not_done(&app.record, error).await)),
     };
     reached(&app, revision).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -209,12 +209,12 @@ pub(crate) async fn alter(
                 return Ok(changed);
             }
             Err(error @ RegistryError::Conflict { .. }) => {
-                last = Some(recorded.not_done(app, error).await);
+                last = Some(recorded.not_done(&app.record, error).await);
                 // The copy is behind by the change that came first.
                 let next = Revision(app.directory.revision().0 + 1);
                 app.directory.reached(next, PATIENCE).await;
             }
-            Err(error) => return Err(told(recorded.not_done(app, error).await)),
+            Err(error) => return Err(told(recorded.not_done(&app.record, error).await)),
         }
     }
     Err(last.map_or_else(
@@ -264,12 +264,9 @@ pub(crate) fn find(app: &App, grant: &Grant, id: &str) -> Result<Arc<Receiver>, 
 pub(crate) fn shown(app: &App, request: &HttpRequest, grant: &Grant, receiver: &Receiver) -> Value {
     let base = app.base(request);
     let project = &receiver.project;
-    let url = grant.sees_urls().then(|| {
-        let key = app
-            .hook_keys
-            .key(project, receiver.id, receiver.keys.current);
-        format!("{base}/v1-webhooks/endpoint?key={key}&projectId={project}")
-    });
+    let url = grant
+        .sees_urls()
+        .then(|| app.hook_keys.url(&base, receiver));
     let self_link = format!(
         "{base}/v1-webhooks/receivers/{}?projectId={project}",
         receiver.id

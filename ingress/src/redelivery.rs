@@ -42,7 +42,7 @@ pub(crate) async fn act(
     let asked = json!({"trigger": id, "ignoresCooldown": trigger.ignores_cooldown});
     let recorded = record(&app, &request, &grant, what, (None, Some(asked))).await?;
     if let Err(error) = endpoint::append(&app, trigger).await {
-        return Err(recorded.not_done(&app, error).await);
+        return Err(recorded.not_done(&app.record, error).await);
     }
     Ok(endpoint::accepted(id, receiver, &group, &link))
 }

@@ -10,6 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::domain::ids::{ProjectId, ReceiverId};
+use crate::domain::receiver::Receiver;
 
 /// How much of the HMAC a key carries: 160 bits.
 const MAC_BYTES: usize = 20;
@@ -99,6 +100,14 @@ impl HookKeys {
         let (head, mac) = bytes.split_at_mut(HEAD_BYTES);
         mac.copy_from_slice(&self.sign(project, head).finalize().into_bytes()[..MAC_BYTES]);
         URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The present trigger URL of `receiver`, beginning with `base`.
+    pub fn url(&self, base: &str, receiver: &Receiver) -> String {
+        let Receiver { project, id, .. } = receiver;
+        let key = self.key(project, *id, receiver.keys.current);
+        let base = base.trim_end_matches('/');
+        format!("{base}/v1-webhooks/endpoint?key={key}&projectId={project}")
     }
 
     /// What `key` names, if it was made here for `project`. Takes the same time whichever part of the MAC is wrong.

@@ -9,6 +9,7 @@ pub mod directory;
 pub mod domain;
 pub mod embedded;
 pub mod hook_key;
+pub mod management_record;
 pub mod nats;
 pub mod open_plans;
 pub mod ports;

@@ -54,6 +54,10 @@ async fn a_wrong_configuration_is_refused() {
     for (text, says) in [
         ("lisen = \"127.0.0.1:1\"", "lisen"),
         ("secret_file = \"short\"", "32"),
+        (
+            "[projects.k]\nplatform = \"kubernetes\"\nkubeconfig = \"short\"\nreceiver_resources = true",
+            "write public_url into the configuration",
+        ),
         ("backbone = \"nats://127.0.0.1:4222\"", "add `secret_file`"),
     ] {
         std::fs::write(&config, text).unwrap();
@@ -63,6 +67,24 @@ async fn a_wrong_configuration_is_refused() {
         )
         .await;
         assert!(error.contains(says), "{text}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_error_comes_from_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("stormhook.toml");
+    for text in [
+        "[projects.k]\nplatform = \"kubernetes\"\nkubeconfig = \"missing\"",
+        "secret_file = \"missing\"",
+    ] {
+        std::fs::write(&config, text).unwrap();
+        let error = refused(
+            &folder.path().join("data"),
+            &["--config", config.to_str().unwrap()],
+        )
+        .await;
+        assert_eq!(error.matches("No such file").count(), 1, "{error}");
     }
 }
 

@@ -9,6 +9,7 @@
 mod custom_scales;
 mod forwarding;
 mod machines;
+mod receivers;
 mod rights;
 mod scaling;
 mod upgrades;

@@ -107,6 +107,7 @@ async fn the_installation_is_one_that_the_api_server_takes() {
         "base/ingress.yaml",
         "base/worker.yaml",
         "base/network.yaml",
+        "base/receivers.yaml",
         "nats/nats.yaml",
     ] {
         unknown.extend(cluster.create_all(&manifests(file), "?dryRun=All").await);
@@ -119,4 +120,68 @@ async fn the_installation_is_one_that_the_api_server_takes() {
         "policy/v1 PodDisruptionBudget",
     ];
     assert_eq!(unknown, too_new);
+}
+
+/// What the worker does with Receiver objects and Secrets. Objects themselves cannot be made here; see
+/// `stormhook_tests::custom_resources`.
+const OF_RECEIVERS: [(&str, &str, &str, &str); 9] = [
+    ("list", "stormhook.io", "receivers", ""),
+    ("watch", "stormhook.io", "receivers", ""),
+    ("get", "stormhook.io", "receivers", ""),
+    ("patch", "stormhook.io", "receivers", ""),
+    ("patch", "stormhook.io", "receivers", "status"),
+    ("get", "", "secrets", ""),
+    ("create", "", "secrets", ""),
+    ("patch", "", "secrets", ""),
+    ("delete", "", "secrets", ""),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receivers_are_known_to_the_cluster_and_the_worker_may_keep_them() {
+    let Some(cluster) = ControlPlane::start().await else {
+        return;
+    };
+    cluster.namespace("shop").await;
+    cluster.namespace("stormhook").await;
+    create_roles(&cluster).await;
+    cluster
+        .create_all(&manifests("example/shop.yaml"), "")
+        .await;
+    cluster
+        .create_all(&manifests("base/receivers.yaml"), "")
+        .await;
+    let definition =
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/receivers.stormhook.io";
+    wait::until("the definition to be taken in", || async {
+        let found = cluster.get(definition).await;
+        let conditions = found["status"]["conditions"].as_array();
+        let is = |kind: &str| {
+            let mut all = conditions.into_iter().flatten();
+            all.any(|one| one["type"] == kind && one["status"] == "True")
+        };
+        // What is wrong with a schema is told beside that it is used.
+        assert!(!is("NonStructuralSchema"), "{found}");
+        if is("Established") {
+            Ok(())
+        } else {
+            Err(found["status"].to_string())
+        }
+    })
+    .await;
+    let list = "/apis/stormhook.io/v1/namespaces/shop/receivers";
+    cluster.served(list).await;
+
+    for (verb, group, resource, subresource) in OF_RECEIVERS {
+        for (namespace, is_allowed) in [("shop", true), ("stormhook", false)] {
+            let review = json!({
+                "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+                "spec": {"user": "system:serviceaccount:stormhook:stormhook-worker", "resourceAttributes": {
+                    "namespace": namespace, "verb": verb, "group": group, "resource": resource,
+                    "subresource": subresource}},
+            });
+            let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+            let told = cluster.create(path, &review).await;
+            assert_eq!(told["status"]["allowed"], is_allowed, "{told}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! A double of an API server, for custom resources alone. The control plane of the other stories cannot stand in: version
 //! 1.20 built with Go 1.19 ends when it is given a custom resource (a defect of its JSON library, cured in 1.22). This keeps
-//! to the conventions that matter: versions and conflicts, the scale subresource, label selectors, merge patches (RFC 7386)
-//! and JSON patches (RFC 6902).
+//! to the conventions that matter: versions, generations and conflicts, the scale and status subresources, label selectors,
+//! watches, finalizers and owners, merge patches (RFC 7386) and JSON patches (RFC 6902). Secrets are kept here too.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::up::Up;
@@ -42,7 +43,20 @@ struct World {
     /// By plural, namespace and name.
     objects: BTreeMap<[String; 3], Value>,
     version: u64,
+    /// What happened, with the version that the world had then.
+    events: Vec<Event>,
+    /// Tells those who watch that something happened.
+    news: watch::Sender<u64>,
     refuses_scales: bool,
+}
+
+/// Something that happened to a thing.
+#[derive(Clone)]
+struct Event {
+    version: u64,
+    sort: &'static str,
+    key: [String; 3],
+    object: Value,
 }
 
 /// The status and the body of an answer.
@@ -78,6 +92,26 @@ impl CustomResources {
     /// # Panics
     /// When it does not start.
     pub async fn up(&self, folder: &Path) -> Up {
+        self.up_with(folder, "", "").await
+    }
+
+    /// The same with further lines at the top of the configuration, and for the project.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn up_with(&self, folder: &Path, top: &str, project: &str) -> Up {
+        let text = format!("{top}\n{}{project}\n", self.project(folder));
+        let path = folder.join("stormhook.toml");
+        std::fs::write(&path, text).expect("it is writable");
+        let path = path.to_str().expect("a path in plain letters");
+        Up::start_with(&folder.join("data"), &["--config", path]).await
+    }
+
+    /// The configuration of this as project 1a5, with a kubeconfig in `folder`.
+    ///
+    /// # Panics
+    /// When that cannot be written.
+    pub fn project(&self, folder: &Path) -> String {
         let cluster =
             json!({"name": "double", "cluster": {"server": format!("http://{}", self.address)}});
         let kubeconfig = json!({
@@ -86,24 +120,15 @@ impl CustomResources {
             "contexts": [{"name": "double", "context": {"cluster": "double", "user": "double"}}],
         });
         std::fs::write(folder.join("kubeconfig"), kubeconfig.to_string()).expect("it is writable");
-        let text = "[projects.1a5]\nplatform = \"kubernetes\"\nkubeconfig = \"kubeconfig\"\n";
-        let path = folder.join("stormhook.toml");
-        std::fs::write(&path, text).expect("it is writable");
-        let path = path.to_str().expect("a path in plain letters");
-        Up::start_with(&folder.join("data"), &["--config", path]).await
+        "[projects.1a5]\nplatform = \"kubernetes\"\nkubeconfig = \"kubeconfig\"\n".to_owned()
     }
 
     /// Adds a thing.
     pub fn create(&self, plural: &str, namespace: &str, name: &str, mut object: Value) {
-        let mut world = lock(&self.world);
-        world.version += 1;
         let metadata = &mut object["metadata"];
         metadata["namespace"] = json!(namespace);
         metadata["name"] = json!(name);
-        metadata["resourceVersion"] = json!(world.version.to_string());
-        let second = world.version % 60;
-        metadata["creationTimestamp"] = json!(format!("2026-01-01T00:00:{second:02}Z"));
-        world.objects.insert(key(plural, namespace, name), object);
+        lock(&self.world).create(key(plural, namespace, name), object);
     }
 
     /// A thing as it is.
@@ -131,11 +156,14 @@ impl CustomResources {
         world.put(key(plural, namespace, name), object);
     }
 
-    /// Takes a thing away.
+    /// Deletes a thing: at once, or when its last finalizer is gone.
+    ///
+    /// # Panics
+    /// When it is not there.
     pub fn delete(&self, plural: &str, namespace: &str, name: &str) {
-        lock(&self.world)
-            .objects
-            .remove(&key(plural, namespace, name));
+        let mut world = lock(&self.world);
+        let (code, answer) = world.delete(key(plural, namespace, name), &Value::Null);
+        assert_eq!(code, 200, "{answer}");
     }
 
     /// From now on, an admission webhook refuses other scales.
@@ -153,7 +181,20 @@ impl Drop for CustomResources {
 impl World {
     fn answer(&mut self, method: &str, target: &str, body: &Value, content_type: &str) -> Answer {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let parts: Vec<_> = path.trim_matches('/').split('/').collect();
+        let path = path.trim_matches('/');
+        // The group of the oldest sorts has no name.
+        let path = path
+            .strip_prefix("api/")
+            .map(|rest| format!("apis//{rest}"));
+        let path = path.unwrap_or_else(|| {
+            target
+                .split('?')
+                .next()
+                .unwrap_or(target)
+                .trim_matches('/')
+                .to_owned()
+        });
+        let parts: Vec<_> = path.split('/').collect();
         match (method, &parts[..]) {
             ("GET", ["version"]) => (200, json!({"gitVersion": "v1.34.0-double"})),
             ("POST", ["apis", "authorization.k8s.io", ..]) => (201, body.clone()),
@@ -162,6 +203,14 @@ impl World {
             ("GET", ["apis", _, _, plural]) => self.list(plural, None, query),
             ("GET", ["apis", _, _, "namespaces", namespace, plural]) => {
                 self.list(plural, Some(namespace), query)
+            }
+            ("POST", ["apis", _, _, "namespaces", namespace, plural]) => {
+                let name = body["metadata"]["name"].as_str().unwrap_or_default();
+                let key = key(plural, namespace, name);
+                if self.objects.contains_key(&key) {
+                    return status(409, &format!("{plural} \"{name}\" already exists"));
+                }
+                (201, self.create(key, body.clone()))
             }
             (
                 _,
@@ -187,11 +236,21 @@ impl World {
                     ("PATCH", []) if content_type.contains("json-patch") => {
                         self.operate(key, object, body)
                     }
+                    ("PATCH", ["status"]) => {
+                        let mut object = object;
+                        merge(&mut object["status"], &body["status"]);
+                        (200, self.put(key, object))
+                    }
                     ("PATCH", []) => {
+                        let wanted = &body["metadata"]["resourceVersion"];
+                        if !wanted.is_null() && *wanted != object["metadata"]["resourceVersion"] {
+                            return status(409, "the object has been modified");
+                        }
                         let mut object = object;
                         merge(&mut object, body);
                         (200, self.put(key, object))
                     }
+                    ("DELETE", []) => self.delete(key, &body["preconditions"]["uid"]),
                     _ => status(405, "method not allowed"),
                 }
             }
@@ -256,7 +315,7 @@ impl World {
         let version = self.version.to_string();
         (
             200,
-            json!({"kind": "List", "metadata": {"resourceVersion": version}, "items": items}),
+            json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": version}, "items": items}),
         )
     }
 
@@ -295,14 +354,21 @@ impl World {
             let path = operation["path"].as_str().unwrap_or_default();
             let (parent, field) = path.rsplit_once('/').unwrap_or_default();
             let (wanted, value) = (&operation["op"], operation["value"].clone());
-            if wanted == "test" && object.pointer(path) != Some(&value) {
-                return status(422, "the test of a JSON patch failed");
+            if wanted == "test" {
+                // What is not there is as good as null.
+                if object.pointer(path).unwrap_or(&Value::Null) != &value {
+                    return status(422, "the test of a JSON patch failed");
+                }
+                continue;
             }
-            if wanted != "test" {
-                let Some(parent) = object.pointer_mut(parent) else {
-                    return status(422, "a JSON patch leads nowhere");
-                };
-                parent[field] = value;
+            match object.pointer_mut(parent) {
+                None => return status(422, "a JSON patch leads nowhere"),
+                Some(Value::Array(list)) => match (wanted.as_str(), field.parse::<usize>()) {
+                    (Some("remove"), Ok(place)) if place < list.len() => drop(list.remove(place)),
+                    (Some("add"), _) if field == "-" => list.push(value),
+                    _ => return status(422, "a JSON patch leads nowhere"),
+                },
+                Some(parent) => parent[field] = value,
             }
         }
         if object["metadata"]["resourceVersion"] != version {
@@ -311,11 +377,136 @@ impl World {
         (200, self.put(key, object))
     }
 
+    fn create(&mut self, key: [String; 3], mut object: Value) -> Value {
+        let next = self.version + 1;
+        let metadata = &mut object["metadata"];
+        metadata["uid"] = json!(format!("uid-{next}"));
+        metadata["generation"] = json!(1);
+        let second = next % 60;
+        metadata["creationTimestamp"] = json!(format!("2026-01-01T00:00:{second:02}Z"));
+        self.put(key, object)
+    }
+
+    /// Writes a thing down. One that is being deleted goes with its last finalizer.
     fn put(&mut self, key: [String; 3], mut object: Value) -> Value {
         self.version += 1;
-        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        self.objects.insert(key, object.clone());
+        let metadata = &mut object["metadata"];
+        metadata["resourceVersion"] = json!(self.version.to_string());
+        let old = self.objects.get(&key);
+        if old.is_some_and(|old| old["spec"] != object["spec"]) {
+            let generation = object["metadata"]["generation"].as_u64().unwrap_or(0);
+            object["metadata"]["generation"] = json!(generation + 1);
+        }
+        let metadata = &object["metadata"];
+        let is_kept = metadata["finalizers"]
+            .as_array()
+            .is_some_and(|held| !held.is_empty());
+        let sort = if !metadata["deletionTimestamp"].is_null() && !is_kept {
+            "DELETED"
+        } else if old.is_none() {
+            "ADDED"
+        } else {
+            "MODIFIED"
+        };
+        self.events.push(Event {
+            version: self.version,
+            sort,
+            key: key.clone(),
+            object: object.clone(),
+        });
+        self.news.send_replace(self.version);
+        if sort == "DELETED" {
+            self.objects.remove(&key);
+            self.collect_garbage(&object["metadata"]["uid"]);
+        } else {
+            self.objects.insert(key, object.clone());
+        }
         object
+    }
+
+    fn delete(&mut self, key: [String; 3], uid: &Value) -> Answer {
+        let Some(mut object) = self.objects.get(&key).cloned() else {
+            return status(404, "not found");
+        };
+        if !uid.is_null() && *uid != object["metadata"]["uid"] {
+            return status(409, "the UID is another");
+        }
+        object["metadata"]["deletionTimestamp"] = json!("2026-01-02T00:00:00Z");
+        (200, self.put(key, object))
+    }
+
+    /// Deletes what the thing with this UID owned.
+    fn collect_garbage(&mut self, uid: &Value) {
+        let is_owned = |object: &Value| {
+            let owners = object["metadata"]["ownerReferences"].as_array();
+            owners
+                .into_iter()
+                .flatten()
+                .any(|owner| owner["uid"] == *uid)
+        };
+        let owned = self.objects.iter().filter(|(_, object)| is_owned(object));
+        for key in owned.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            self.delete(key, &Value::Null);
+        }
+    }
+
+    /// What happened to things of a sort after this version, each as a line, and the version now.
+    fn lines_since(&self, version: u64, plural: &str, namespace: Option<&str>) -> (String, u64) {
+        let mut lines = String::new();
+        for event in &self.events {
+            let [of_sort, within, _] = &event.key;
+            if event.version > version
+                && of_sort == plural
+                && namespace.is_none_or(|one| one == within)
+            {
+                let line = json!({"type": event.sort, "object": event.object});
+                lines.push_str(&format!("{line}\n"));
+            }
+        }
+        (lines, self.version)
+    }
+}
+
+/// What a request wants to be told of from then on: the plural, the namespace, and after which version.
+fn watched(method: &str, target: &str) -> Option<(String, Option<String>, u64)> {
+    let (path, query) = target.split_once('?')?;
+    let pairs: BTreeMap<_, _> = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .collect();
+    if method != "GET" || !matches!(pairs.get("watch"), Some(&("true" | "1"))) {
+        return None;
+    }
+    let parts: Vec<_> = path.trim_matches('/').split('/').collect();
+    let namespace = parts.iter().position(|part| *part == "namespaces");
+    let namespace = namespace.and_then(|place| parts.get(place + 1));
+    let version = pairs.get("resourceVersion")?.parse().ok()?;
+    Some((
+        (*parts.last()?).to_owned(),
+        namespace.map(|name| (*name).to_owned()),
+        version,
+    ))
+}
+
+/// Tells what happens until the other side has enough.
+async fn tell(
+    stream: &mut TcpStream,
+    world: &Mutex<World>,
+    (plural, namespace, mut version): (String, Option<String>, u64),
+) -> Option<()> {
+    let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.ok()?;
+    let mut news = lock(world).news.subscribe();
+    let mut buffer = [0; 1];
+    loop {
+        let (lines, now) = lock(world).lines_since(version, &plural, namespace.as_deref());
+        version = now;
+        stream.write_all(lines.as_bytes()).await.ok()?;
+        tokio::select! {
+            changed = news.changed() => changed.ok()?,
+            // It says nothing more, unless it goes.
+            _ = stream.read(&mut buffer) => return None,
+        }
     }
 }
 
@@ -340,6 +531,9 @@ async fn serve(mut stream: TcpStream, world: Arc<Mutex<World>>) -> Option<()> {
     };
     let mut line = head.split_whitespace();
     let (method, target) = (line.next()?, line.next()?);
+    if let Some(wanted) = watched(method, target) {
+        return tell(&mut stream, &world, wanted).await;
+    }
     let content_type = header(&head, "content-type").unwrap_or_default();
     let body = serde_json::from_str(&body).unwrap_or(Value::Null);
     let (code, answer) = lock(&world).answer(method, target, &body, &content_type);

@@ -20,7 +20,7 @@ pub const ADMIN: (&str, &str) = ("admin", "secret");
 pub struct Fleet {
     folder: PathBuf,
     platform: String,
-    _sandbox: Child,
+    _sandbox: Option<Child>,
     /// The ingresses; `None` for one that was killed.
     pub ingresses: Vec<Option<Up>>,
     /// The workers; `None` for one that was killed or stopped.
@@ -48,29 +48,41 @@ impl Fleet {
         workers: usize,
     ) -> Self {
         let (child, platform) = sandbox(&folder.join("sandbox"), &[]).await;
-        std::fs::write(folder.join("secret"), [7; 32]).unwrap();
-        let text = format!(
-            "backbone = \"{backbone}\"\nsecret_file = \"secret\"\n\
-             [nats]\n{nats}\n\
-             [[api_keys]]\naccess_key = \"{}\"\nsecret_sha256 = \"{SECRET_SHA256}\"\nrole = \"admin\"\nprojects = [\"*\"]\n\
-             [projects.1a5]\nplatform = \"rancher\"\nurl = \"{platform}\"\n",
-            ADMIN.0
-        );
-        std::fs::write(folder.join("stormhook.toml"), text).unwrap();
-        let mut fleet = Self {
-            folder: folder.to_owned(),
-            platform: platform.trim_end_matches("/v2-beta").to_owned(),
-            _sandbox: child,
-            ingresses: (0..ingresses).map(|_| None).collect(),
-            workers: (0..workers).map(|_| None).collect(),
-        };
+        let project = format!("[projects.1a5]\nplatform = \"rancher\"\nurl = \"{platform}\"\n");
+        let mut fleet = Self::new(folder, (backbone, nats), "", &project);
+        fleet.platform = platform.trim_end_matches("/v2-beta").to_owned();
+        fleet._sandbox = Some(child);
         for number in 0..ingresses {
+            fleet.ingresses.push(None);
             fleet.start_ingress(number).await;
         }
         for number in 0..workers {
             fleet.start_worker(number).await;
         }
         fleet
+    }
+
+    /// One without any program yet, on a backbone with lines of its section `[nats]`, for the platform that is described in
+    /// `project`, with further lines at the top of the configuration.
+    ///
+    /// # Panics
+    /// When its configuration cannot be written.
+    pub fn new(folder: &Path, (backbone, nats): (&str, &str), top: &str, project: &str) -> Self {
+        std::fs::write(folder.join("secret"), [7; 32]).unwrap();
+        let text = format!(
+            "backbone = \"{backbone}\"\nsecret_file = \"secret\"\n{top}\n\
+             [nats]\n{nats}\n\
+             [[api_keys]]\naccess_key = \"{}\"\nsecret_sha256 = \"{SECRET_SHA256}\"\nrole = \"admin\"\nprojects = [\"*\"]\n{project}",
+            ADMIN.0
+        );
+        std::fs::write(folder.join("stormhook.toml"), text).unwrap();
+        Self {
+            folder: folder.to_owned(),
+            platform: String::new(),
+            _sandbox: None,
+            ingresses: Vec::new(),
+            workers: Vec::new(),
+        }
     }
 
     /// An ingress that runs.

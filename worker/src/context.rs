@@ -12,6 +12,7 @@ use stormhook_shared::ports::platform::Platform;
 use crate::group::{Budget, Progress};
 use crate::metrics::WorkerMetrics;
 use crate::outcome_log::OutcomeLog;
+use crate::receiver_resources::ReceiverResources;
 
 /// What all of a worker's parts share.
 pub(crate) struct Context {
@@ -31,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) budget: Arc<Budget>,
     /// What is measured.
     pub(crate) metrics: WorkerMetrics,
+    /// The projects whose receivers are made of custom resources.
+    pub(crate) receiver_resources: ReceiverResources,
 }
 
 impl Context {

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::assignment::assign;
 use crate::context::Context;
 use crate::partition::PartitionWorker;
+use crate::receiver_resources;
 
 /// How many looks at the others there are in a lease's time.
 const LOOKS: u32 = 12;
@@ -136,7 +137,11 @@ impl Fleet {
         tracing::info!(%partition, "taken");
         let stop = self.stop.child_token();
         let worker = PartitionWorker::new(Arc::clone(&self.context), lease.clone(), stop.clone());
-        let work = tokio::spawn(worker.run());
+        let resources =
+            receiver_resources::work(Arc::clone(&self.context), lease.clone(), stop.clone());
+        let work = tokio::spawn(async move {
+            tokio::join!(worker.run(), resources);
+        });
         self.owned.insert(partition, Owned { lease, stop, work });
     }
 

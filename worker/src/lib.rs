@@ -16,6 +16,7 @@ mod metrics;
 mod outcome_log;
 mod partition;
 pub mod platforms;
+mod receiver_resources;
 #[cfg(test)]
 mod simulation;
 mod system;
@@ -46,6 +47,7 @@ use group::{Budget, Progress};
 pub use metrics::WorkerMetrics;
 use outcome_log::OutcomeLog;
 pub use outcome_log::{Import, ImportError};
+pub use receiver_resources::{ReceiverResources, ReceiverResourcesError};
 
 /// How many bytes of triggers are in memory before more are left in the log.
 const WAITING_BYTES: usize = 96 * 1024 * 1024;
@@ -70,6 +72,8 @@ pub struct WorkerOptions {
     pub signing_key: Option<SigningKey>,
     /// How much of the outcome log is kept.
     pub retention: Retention,
+    /// The projects whose receivers are made of custom resources.
+    pub receiver_resources: ReceiverResources,
 }
 
 /// A running worker.
@@ -99,6 +103,7 @@ impl Worker {
             progress: Progress::default(),
             budget: Arc::new(Budget::new(WAITING_BYTES)),
             metrics: options.metrics,
+            receiver_resources: options.receiver_resources,
         });
         let stop_working = CancellationToken::new();
         let stop_recording = CancellationToken::new();

@@ -15,7 +15,7 @@ use stormhook_shared::program::reach::reach;
 use stormhook_shared::program::stop::stop_signal;
 use stormhook_shared::telemetry::Readiness;
 use stormhook_worker::platforms::PlatformHealth;
-use stormhook_worker::{Worker, WorkerMetrics, WorkerOptions, platforms};
+use stormhook_worker::{ReceiverResources, Worker, WorkerMetrics, WorkerOptions, platforms};
 
 use settings::{Arguments, Settings};
 
@@ -35,6 +35,12 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let grace = arguments.fleet.grace();
     let stop = stop_signal()?;
     let settings = Settings::load(arguments)?;
+    let receiver_resources = ReceiverResources::new(
+        &settings.projects,
+        settings.secret.as_ref(),
+        settings.public_url.as_ref(),
+        Some(settings.nats.lease_ttl),
+    )?;
     let listener = listen(settings.probe_listen)?;
     println!(
         "stormhook-worker answers probes at http://{}",
@@ -65,6 +71,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         metrics,
         signing_key: settings.signing_key,
         retention: settings.retention,
+        receiver_resources,
     })
     .await?;
     readiness.started();

@@ -14,6 +14,8 @@ use stormhook_shared::hook_key::{DeploymentSecret, SecretError};
 use stormhook_shared::nats::NatsOptions;
 use stormhook_shared::program::data_folder::{DataFolder, DataFolderError, default_path};
 use stormhook_shared::program::fleet_options::{FleetOptions, NoNats};
+use stormhook_worker::ReceiverResources;
+use url::Url;
 
 const DEFAULT_PROBE_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8087);
@@ -40,6 +42,8 @@ pub struct Settings {
     pub nats: NatsOptions,
     pub signing_key: Option<SigningKey>,
     pub retention: Retention,
+    pub secret: Option<DeploymentSecret>,
+    pub public_url: Option<Url>,
 }
 
 /// Why there are no settings.
@@ -72,10 +76,14 @@ impl Settings {
             return Err(SettingsError::NoProject);
         }
         // The key of its own, or the one that belongs to the secret that the ingresses have.
-        let signing_key = match (&file.signing_key_file, &file.secret_file) {
-            (Some(path), _) => Some(SigningKey::read(path)?),
-            (None, Some(path)) => Some(SigningKey::derived(&DeploymentSecret::read(path)?)),
-            (None, None) => None,
+        // A worker whose heads are signed with another key, and that makes no URLs, need not have the ingresses' secret.
+        let is_secret_needed =
+            file.signing_key_file.is_none() || ReceiverResources::are_wanted(&file.projects);
+        let secret_file = file.secret_file.as_deref().filter(|_| is_secret_needed);
+        let secret = secret_file.map(DeploymentSecret::read).transpose()?;
+        let signing_key = match &file.signing_key_file {
+            Some(path) => Some(SigningKey::read(path)?),
+            None => secret.as_ref().map(SigningKey::derived),
         };
         let nats = arguments.fleet.nats(file.backbone)?;
         let path = match arguments.data_dir.or(file.data_dir) {
@@ -92,6 +100,8 @@ impl Settings {
             nats,
             signing_key,
             retention: file.retention,
+            secret,
+            public_url: file.public_url,
         })
     }
 }

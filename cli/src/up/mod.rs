@@ -20,7 +20,7 @@ use stormhook_shared::program::stop::stop_signal;
 use stormhook_shared::session_key::SessionKeys;
 use stormhook_shared::telemetry::Readiness;
 use stormhook_worker::platforms::PlatformHealth;
-use stormhook_worker::{Worker, WorkerMetrics, WorkerOptions};
+use stormhook_worker::{ReceiverResources, Worker, WorkerMetrics, WorkerOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::UpOptions;
@@ -61,6 +61,12 @@ impl Running {
             Some(place) => Some(start_sandbox(&mut settings, place).await?),
             None => None,
         };
+        let receiver_resources = ReceiverResources::new(
+            &settings.projects,
+            Some(&settings.secret),
+            settings.public_url.as_ref(),
+            settings.nats.as_ref().map(|nats| nats.lease_ttl),
+        )?;
         let listener = listen(settings.listen)?;
         let mut registry = Registry::default();
         let ingress_metrics = IngressMetrics::register(&mut registry);
@@ -93,6 +99,7 @@ impl Running {
             metrics: worker_metrics,
             signing_key: Some(settings.signing_key()?),
             retention: settings.retention.clone(),
+            receiver_resources,
         })
         .await?;
         let demo = if sandbox.is_some() {
@@ -126,12 +133,7 @@ impl Running {
                 .public_url
                 .as_ref()
                 .map_or(address.as_str(), |url| url.as_str());
-            let key = hook_keys.key(&receiver.project, receiver.id, receiver.keys.current);
-            format!(
-                "{}/v1-webhooks/endpoint?key={key}&projectId={}",
-                base.trim_end_matches('/'),
-                receiver.project
-            )
+            hook_keys.url(base, &receiver)
         });
         print(&settings.welcome(&address, sandbox.as_ref().map(Sandbox::url), demo_url))?;
         Ok(Some(Self {

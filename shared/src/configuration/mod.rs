@@ -160,6 +160,21 @@ impl File {
             self.backbone,
             "\"embedded\" or nats://host:4222",
         )?;
+        let projects = self
+            .projects
+            .into_iter()
+            .map(|(id, project)| {
+                let key = format!("projects.{id}");
+                let id = id.parse().map_err(|error| border.invalid(&key, error))?;
+                Ok((id, project.check(border, &key)?))
+            })
+            .collect::<Result<BTreeMap<_, _>, ConfigurationError>>()?;
+        if let Some((one, two)) = kubernetes::rivals(&projects) {
+            let reason = format!(
+                "project {one} would make receivers of the same objects: name different namespaces"
+            );
+            return Err(border.invalid(&format!("projects.{two}.receiver_resources"), reason));
+        }
         Ok(Configuration {
             listen: border.parse("listen", self.listen, "an address like 0.0.0.0:8085")?,
             probe_listen: border.parse(
@@ -183,15 +198,7 @@ impl File {
                 .enumerate()
                 .map(|(index, key)| key.check(border, index))
                 .collect::<Result<_, _>>()?,
-            projects: self
-                .projects
-                .into_iter()
-                .map(|(id, project)| {
-                    let key = format!("projects.{id}");
-                    let id = id.parse().map_err(|error| border.invalid(&key, error))?;
-                    Ok((id, project.check(border, &key)?))
-                })
-                .collect::<Result<_, _>>()?,
+            projects,
         })
     }
 }
@@ -362,6 +369,11 @@ mod tests {
             (
                 "[projects.k]\nplatform = \"kubernetes\"\nnamespaces = []",
                 "projects.k.namespaces",
+            ),
+            (
+                "[projects.a]\nplatform = \"kubernetes\"\nreceiver_resources = true\n\
+                 [projects.b]\nplatform = \"kubernetes\"\nreceiver_resources = true\nnamespaces = [\"shop\"]",
+                "projects.b.receiver_resources: project a would make receivers of the same objects",
             ),
             (
                 "[projects.\"a/b\"]\nplatform = \"rancher\"\nurl = \"http://a\"",

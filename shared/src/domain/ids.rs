@@ -83,6 +83,20 @@ impl ReceiverId {
         Ok(Self(bytes))
     }
 
+    /// The id of the receiver that is made for the custom resource with this UID: always the same, so that whoever makes it
+    /// again after a crash finds it.
+    pub fn of_resource(project: &ProjectId, uid: &str) -> Self {
+        let digest = Sha256::new()
+            .chain_update("stormhook receiver resource 1\0")
+            .chain_update(project.as_str())
+            .chain_update("\0")
+            .chain_update(uid)
+            .finalize();
+        let mut bytes = [0; Self::BYTES];
+        bytes.copy_from_slice(&digest[..Self::BYTES]);
+        Self(bytes)
+    }
+
     /// The id with these bytes.
     pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
         Self(bytes)

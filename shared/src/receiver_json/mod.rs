@@ -10,7 +10,7 @@ mod render;
 use crate::domain::kind::Driver;
 
 pub use fields::{FieldError, FieldProblem};
-pub use parse::{Definition, changed, parse};
+pub use parse::{Definition, changed, check_target, parse};
 pub use render::{Rendering, render};
 
 /// The name of the field that holds the configuration of a receiver of this kind.

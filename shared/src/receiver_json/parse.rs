@@ -92,10 +92,19 @@ pub fn changed(
     }
     merge(&mut merged, change);
     let definition = parse_with(merged, receiver.options.sign.clone())?;
-    if !has_same_target(&definition.kind, &receiver.kind) {
+    check_target(receiver, &definition.kind)?;
+    Ok(definition)
+}
+
+/// Refuses a `kind` of another driver than the one of `receiver`, or with another target.
+pub fn check_target(receiver: &Receiver, kind: &Kind) -> Result<(), FieldError> {
+    if kind.driver() != receiver.kind.driver() {
+        return Err(unchangeable("driver"));
+    }
+    if !has_same_target(kind, &receiver.kind) {
         return Err(unchangeable(receiver.kind.target_field()));
     }
-    Ok(definition)
+    Ok(())
 }
 
 fn unchangeable(field: &str) -> FieldError {

@@ -24,6 +24,7 @@ use crate::fleet::Fleet;
 use crate::group::{Budget, Progress};
 use crate::metrics::WorkerMetrics;
 use crate::outcome_log::OutcomeLog;
+use crate::receiver_resources::ReceiverResources;
 use nerve::Nerve;
 use platform::SimulatedPlatform;
 use ports::Ports;
@@ -134,6 +135,7 @@ fn hire(world: &Arc<World>, name: String) -> Arc<Nerve> {
         metrics.outcome_log_entries.clone(),
     );
     let context = Arc::new(Context {
+        receiver_resources: ReceiverResources::none(),
         backbone,
         directory,
         platforms: [(world::project(), Arc::new(platform) as Arc<_>)].into(),

@@ -19,7 +19,7 @@ const LONGEST_MESSAGE: usize = 700;
 
 /// A call without the answer that was hoped for.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// There is no such thing, or no such sort of things.
     NotFound(String),
     /// Somebody changed the thing since it was read, so nothing was done.
@@ -42,7 +42,7 @@ impl fmt::Display for Failure {
 
 impl Failure {
     /// The error, for calls to things that must be there and are not changed.
-    pub(super) fn into_error(self) -> PlatformError {
+    pub(crate) fn into_error(self) -> PlatformError {
         match self {
             Self::NotFound(message) => PlatformError::Refused { message },
             Self::Conflict(message) | Self::Expired(message) => passing(message, true),
@@ -51,7 +51,7 @@ impl Failure {
     }
 
     /// The error, for changes of what was seen a moment ago: if it is gone, whoever tries again sees that.
-    pub(super) fn of_change(self) -> PlatformError {
+    pub(crate) fn of_change(self) -> PlatformError {
         match self {
             Self::NotFound(message) => passing(message, true),
             other => other.into_error(),
@@ -70,7 +70,7 @@ pub(super) fn passing(message: String, is_untouched: bool) -> PlatformError {
 }
 
 /// The result of a call to something that need not be there.
-pub(super) fn optional(result: Result<Value, Failure>) -> Result<Option<Value>, PlatformError> {
+pub(crate) fn optional(result: Result<Value, Failure>) -> Result<Option<Value>, PlatformError> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(Failure::NotFound(_)) => Ok(None),

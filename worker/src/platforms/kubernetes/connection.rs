@@ -10,9 +10,10 @@ use kube::client::Body;
 use kube::config::Kubeconfig;
 use kube::core::WatchEvent;
 use kube::{Client, Config};
-use serde_json::Value;
+use serde_json::{Value, json};
 use stormhook_shared::configuration::KubernetesConfiguration;
 use stormhook_shared::ports::platform::PlatformError;
+use stormhook_shared::program::causes::with_causes;
 
 use super::answer::{self, Failure};
 use crate::platforms::recording;
@@ -54,9 +55,10 @@ pub enum KubernetesError {
 
 /// How the body of a change is to be understood.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Patch {
+pub(crate) enum Patch {
     /// Lists of Kubernetes' own types are merged by their keys.
     Strategic,
+    /// RFC 7386.
     Merge,
     /// A list of operations (RFC 6902).
     Operations,
@@ -79,13 +81,13 @@ pub(super) struct Snapshot<T> {
     pub(super) version: String,
 }
 
-pub(super) struct Connection {
+pub(crate) struct Connection {
     client: Client,
     change_timeout: Duration,
 }
 
 impl Connection {
-    pub(super) fn new(
+    pub(crate) fn new(
         options: &KubernetesConfiguration,
         change_timeout: Option<Duration>,
     ) -> Result<Self, KubernetesError> {
@@ -108,13 +110,32 @@ impl Connection {
     }
 
     /// How long a call may take that changes something.
-    pub(super) fn change_timeout(&self) -> Duration {
+    pub(crate) fn change_timeout(&self) -> Duration {
         self.change_timeout
     }
 
     /// What is at `path`.
-    pub(super) async fn get(&self, path: &str) -> Result<Value, Failure> {
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
         self.call(Method::GET, path, JSON, None, CALL_TIMEOUT).await
+    }
+
+    /// What the connection goes through, for what keeps to its own conventions.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Makes a thing in the list at `path`.
+    pub(crate) async fn create(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.change(Method::POST, path, (JSON, body)).await
+    }
+
+    /// Deletes what is at `path`, if it still has this UID.
+    pub(crate) async fn delete(&self, path: &str, uid: &Value) -> Result<Value, Failure> {
+        let options =
+            json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}});
+        let body = Some((JSON, &options));
+        self.call(Method::DELETE, path, JSON, body, self.change_timeout)
+            .await
     }
 
     /// Asks something of `path` that takes a body, and changes nothing.
@@ -130,7 +151,7 @@ impl Connection {
     }
 
     /// Changes a part of what is at `path`.
-    pub(super) async fn patch(
+    pub(crate) async fn patch(
         &self,
         path: &str,
         kind: Patch,
@@ -344,18 +365,4 @@ fn from_file(path: &Path, context: Option<&str>) -> Result<Config, KubernetesErr
 fn unsendable(what: &str, error: &http::Error) -> Failure {
     let message = format!("{what}: the request cannot be written: {error}");
     Failure::Error(PlatformError::Refused { message })
-}
-
-/// An error and what it came from.
-fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        let further = source.to_string();
-        if !text.contains(&further) {
-            text = format!("{text}: {further}");
-        }
-        cause = source.source();
-    }
-    text
 }

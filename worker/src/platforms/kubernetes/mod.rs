@@ -2,9 +2,9 @@
 //! beside the code that depends on them.
 
 mod address;
-mod answer;
+pub(crate) mod answer;
 mod autoscalers;
-mod connection;
+pub(crate) mod connection;
 mod discovery;
 mod image;
 mod machine;
