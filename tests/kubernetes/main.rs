@@ -6,6 +6,7 @@
     reason = "whatever is not as a test expects ends the test"
 )]
 
+mod contract;
 mod custom_scales;
 mod forwarding;
 mod machines;

@@ -37,11 +37,24 @@ impl ControlPlane {
     /// # Panics
     /// When it does not start, or is missing where continuous integration runs.
     pub async fn start() -> Option<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with nobody who makes anything of what is created: what controllers would write, tests write themselves.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_without_controllers() -> Option<Self> {
+        Self::start_with(&["--without-controllers"]).await
+    }
+
+    async fn start_with(options: &[&str]) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder for the control plane");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/kube-control-plane");
         let mut child = Command::new(script)
             .arg(folder.path())
             .arg("--until-eof")
+            .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -92,12 +105,22 @@ impl ControlPlane {
     /// # Panics
     /// When it cannot be written.
     pub fn kubeconfig_with(&self, token: &str) -> String {
+        let mark = &token[token.len().saturating_sub(8)..];
+        self.changed_kubeconfig(mark, &self.token, token)
+    }
+
+    /// A kubeconfig that leads to another `server`.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn kubeconfig_at(&self, server: &str) -> String {
+        self.changed_kubeconfig("elsewhere", &self.server, server)
+    }
+
+    fn changed_kubeconfig(&self, mark: &str, from: &str, to: &str) -> String {
         let text = std::fs::read_to_string(self.kubeconfig()).expect("there is one");
-        let path = self.folder.path().join(format!(
-            "kubeconfig-{}",
-            &token[token.len().saturating_sub(8)..]
-        ));
-        std::fs::write(&path, text.replace(&self.token, token)).expect("it can be written");
+        let path = self.folder.path().join(format!("kubeconfig-{mark}"));
+        std::fs::write(&path, text.replace(from, to)).expect("it can be written");
         path.display().to_string()
     }
 
@@ -274,9 +297,51 @@ impl ControlPlane {
         found["spec"]["replicas"].as_u64().expect("it has a scale")
     }
 
+    /// Rolls the Deployments of a namespace out, as their controller would, until it is dropped: whatever their specification
+    /// becomes, their status says that it is there.
+    pub fn rollouts(&self, namespace: &str) -> StandIn {
+        let (http, token) = (self.http.clone(), self.token.clone());
+        let list = format!(
+            "{}/apis/apps/v1/namespaces/{namespace}/deployments",
+            self.server
+        );
+        let task = tokio::spawn(async move {
+            let watch = http.get(format!("{list}?watch=true")).bearer_auth(&token);
+            let mut events = watch.send().await.expect("deployments can be watched");
+            let mut text = Vec::new();
+            while let Ok(Some(chunk)) = events.chunk().await {
+                text.extend_from_slice(&chunk);
+                while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<_> = text.drain(..=end).collect();
+                    let event: Value = serde_json::from_slice(&line).expect("a line of JSON");
+                    let one = &event["object"];
+                    let (metadata, replicas) = (&one["metadata"], &one["spec"]["replicas"]);
+                    let generation = &metadata["generation"];
+                    if event["type"] == "DELETED"
+                        || one["status"]["observedGeneration"] == *generation
+                    {
+                        continue;
+                    }
+                    let change = json!({"status": {
+                        "observedGeneration": generation, "replicas": replicas, "updatedReplicas": replicas,
+                        "readyReplicas": replicas, "availableReplicas": replicas,
+                    }});
+                    let name = metadata["name"].as_str().unwrap_or_default();
+                    let request = http
+                        .patch(format!("{list}/{name}/status"))
+                        .bearer_auth(&token)
+                        .header("content-type", "application/merge-patch+json")
+                        .body(change.to_string());
+                    read(request).await;
+                }
+            }
+        });
+        StandIn { task }
+    }
+
     /// Makes the pods of a namespace ready, as kubelets would, until it is dropped; but not those with an image that ends
     /// with `broken`.
-    pub fn kubelet(&self, namespace: &str, broken: &'static str) -> Kubelet {
+    pub fn kubelet(&self, namespace: &str, broken: &'static str) -> StandIn {
         let (http, token) = (self.http.clone(), self.token.clone());
         let pods = format!("{}/api/v1/namespaces/{namespace}/pods", self.server);
         let task = tokio::spawn(async move {
@@ -301,7 +366,7 @@ impl ControlPlane {
                 tokio::time::sleep(wait::INTERVAL).await;
             }
         });
-        Kubelet { task }
+        StandIn { task }
     }
 }
 
@@ -316,12 +381,12 @@ impl Drop for ControlPlane {
     }
 }
 
-/// What stands in for the kubelets of a namespace.
-pub struct Kubelet {
+/// What stands in for kubelets or a controller.
+pub struct StandIn {
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Drop for Kubelet {
+impl Drop for StandIn {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -72,8 +72,8 @@ fn connect(platform: PlatformConfiguration) -> Arc<dyn Platform> {
     connected.into_values().next().expect("one was connected")
 }
 
-fn notes(is_resumed: bool) -> Notes {
-    Notes::new(Lease::new(Partition(0), None), Timestamp::now(), is_resumed)
+fn notes() -> Notes {
+    Notes::new(Lease::new(Partition(0), None), Timestamp::now(), false)
 }
 
 async fn service(platform: &dyn Platform, id: &str) -> ServiceSeen {
@@ -123,11 +123,23 @@ pub async fn a_scale_is_set_to_what_it_is_to_be(bench: &dyn Bench) {
     let seen = service(&*platform, &id).await;
     assert_eq!((seen.scale, &seen.unscalable), (2, &None));
     for _ in 0..2 {
-        let version = service(&*platform, &id).await.version;
-        let mut notes = notes(false);
-        let scaled = platform.scale_service(&id, 5, version.as_deref(), &mut notes);
-        scaled.await.unwrap();
-        assert_eq!(notes.calls(), 1);
+        let calls = wait::until("the scale to be set", || async {
+            let version = service(&*platform, &id).await.version;
+            let mut notes = notes();
+            let scaled = platform.scale_service(&id, 5, version.as_deref(), &mut notes);
+            match scaled.await {
+                Ok(()) => Ok(notes.calls()),
+                // The platform's own controllers may write to the service while its scale is being reached.
+                Err(
+                    overtaken @ PlatformError::Transient {
+                        is_untouched: true, ..
+                    },
+                ) => Err(overtaken.to_string()),
+                Err(other) => panic!("{other}"),
+            }
+        })
+        .await;
+        assert_eq!(calls, 1);
         assert_eq!(service(&*platform, &id).await.scale, 5);
     }
     let targets = platform.targets(TargetKind::Service).await.unwrap();
@@ -144,7 +156,7 @@ pub async fn a_scale_that_others_changed_meanwhile_is_not_undone(bench: &dyn Ben
     if let Some(version) = &seen.version {
         for _ in 0..2 {
             let stale = platform
-                .scale_service(&id, 3, Some(version), &mut notes(false))
+                .scale_service(&id, 3, Some(version), &mut notes())
                 .await;
             let Err(PlatformError::Transient {
                 is_untouched: true,
@@ -209,7 +221,7 @@ pub async fn an_upgrade_comes_to_its_end_and_is_recognised(bench: &dyn Bench) {
             digest: None,
         },
         containers: vec![UpgradedContainer {
-            name: None,
+            name: seen.containers[0].name.clone(),
             image: seen.containers[0].image.clone(),
         }],
         batch_size: 1,
@@ -218,11 +230,13 @@ pub async fn an_upgrade_comes_to_its_end_and_is_recognised(bench: &dyn Bench) {
         on_failure: OnFailure::Pause,
         monitor_millis: None,
     };
-    let mut own = notes(false);
+    let mut own = notes();
     finish(&*platform, &action, &mut own).await;
     assert!(own.calls() >= 1);
     assert!(bench.image(&id).await.contains("example/web:v2"));
-    let mut resumed = notes(true);
+    // Whoever takes it up has the plan, with when it was decided, and not what the first had noted.
+    let lease = Lease::new(Partition(0), None);
+    let mut resumed = Notes::new(lease, own.decided_at, true);
     finish(&*platform, &action, &mut resumed).await;
     assert_eq!(resumed.calls(), 0, "it was done before");
     bench.remove(&id).await;
