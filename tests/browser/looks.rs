@@ -5,7 +5,8 @@ use serde_json::json;
 use stormhook_tests::browser::{Browser, is_missing};
 use stormhook_tests::up::Up;
 
-const CHECK: &str = include_str!("check.js");
+/// Tells what is wrong with the page that is shown.
+pub(crate) const CHECK: &str = include_str!("check.js");
 const WIDTHS: [u32; 3] = [360, 1440, 2560];
 
 /// Something of everything. Returns the places to look at, with a text that each shows once it is drawn.

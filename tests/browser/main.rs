@@ -11,3 +11,4 @@ mod looks;
 mod outage;
 mod readonly;
 mod storm;
+mod what_if;

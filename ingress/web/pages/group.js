@@ -1,5 +1,5 @@
 // @ts-check
-// One group: its scale over time, what waits, and which cooldown runs.
+// One group: its scale over time, beside what it would have been; what waits, and which cooldown runs.
 
 import { get } from "../api.js";
 import { h, put } from "../dom.js";
@@ -10,6 +10,7 @@ import { stepChart } from "../parts/chart.js";
 import { failure } from "../parts/notes.js";
 import { statusMark } from "../parts/status.js";
 import { cell } from "../parts/table.js";
+import { whatIf } from "../parts/what-if.js";
 
 /**
  * @typedef {import("../words.js").Trigger} Trigger
@@ -23,6 +24,18 @@ export function groupPage({ store, project, path }) {
   const group = path[1];
   const isScaling = /^(service|hosts)\//.test(group);
   const chart = stepChart(`The scale of ${groupText(group)} over time`);
+  /** @type {import("../parts/chart.js").Other | null} */
+  let other = null;
+  /** When the oldest trigger was accepted that the chart shows; empty: there are no older ones. */
+  let since = "";
+  const wish = whatIf(
+    () => since,
+    (comparison) => {
+      const steps = comparison?.whatIf.curve.map(({ at, scale }) => ({ at: Date.parse(at), value: scale }));
+      other = steps?.length ? { steps, end: Date.now() } : null;
+      show();
+    },
+  );
   const about = h("p", { class: "hint" });
   const now = h("div", { class: "tiles" });
   const list = h("div");
@@ -34,7 +47,7 @@ export function groupPage({ store, project, path }) {
     about,
     problem,
     now,
-    h("section", { class: "card", hidden: !isScaling }, h("h2", {}, "Scale over time"), chart.element, h("p", { class: "help" }, "A line for the scale, a mark for each trigger. Click a mark for its story; + and − zoom, the arrow keys move.")),
+    h("section", { class: "card", hidden: !isScaling }, h("h2", {}, "Scale over time"), h("div", { class: "chart-and-form" }, h("div", {}, chart.element, wish.summary, h("p", { class: "help" }, "A line for the scale, a mark for each trigger. Click a mark for its story; + and − zoom, the arrow keys move.")), wish.element)),
     list,
   );
 
@@ -45,7 +58,9 @@ export function groupPage({ store, project, path }) {
 
   async function load() {
     try {
-      store.add((await get("triggers", { group, limit: 1000 })).data);
+      const page = await get("triggers", { group, limit: 1000 });
+      since = page.pagination.next ? page.data.at(-1).acceptedAt : "";
+      store.add(page.data);
       put(problem);
       show();
     } catch (error) {
@@ -64,9 +79,11 @@ export function groupPage({ store, project, path }) {
     chart.show({
       steps,
       marks: marks(triggers, steps),
+      other,
       min: bounds.length ? Math.min(...bounds.map((one) => one.min)) : null,
       max: bounds.length ? Math.max(...bounds.map((one) => one.max)) : null,
     });
+    wish.offer(scaling);
     showNow(triggers, receivers, steps);
     showList(triggers, receivers);
   }

@@ -1,5 +1,5 @@
 // @ts-check
-// A step chart of a scale over time, with bounds, marks, zoom and hover.
+// A step chart of a scale over time, with bounds, marks, zoom and hover, and another curve to compare it with.
 
 import { h, put, s } from "../dom.js";
 import { timeText } from "../time.js";
@@ -7,7 +7,8 @@ import { timeText } from "../time.js";
 /**
  * @typedef {{at: number, value: number}} Step
  * @typedef {{at: number, value: number, status: string, text: string, href: string}} Mark
- * @typedef {{steps: Step[], marks: Mark[], other?: Step[], min: number | null, max: number | null}} Data
+ * @typedef {{steps: Step[], end: number}} Other another curve, as far as it is known
+ * @typedef {{steps: Step[], marks: Mark[], other?: Other | null, min: number | null, max: number | null}} Data
  */
 
 const HEIGHT = 280;
@@ -24,6 +25,7 @@ export function stepChart(label) {
   const tip = h("div", { class: "tip", hidden: true });
   const drawing = s("svg", { class: "chart", role: "img", "aria-label": label, tabindex: "0" });
   const box = h("div", { class: "chart-box" }, drawing, tip);
+  const legend = h("ul", { class: "legend", hidden: true }, legendLine("as it was", "line"), legendLine("what if", "line other"));
   /** @type {Data} */
   let data = { steps: [], marks: [], min: null, max: null };
   /** @type {[number, number]} */
@@ -39,8 +41,9 @@ export function stepChart(label) {
   /** @param {Data} next */
   function show(next) {
     data = next;
-    const times = [...data.steps, ...data.marks].map((one) => one.at);
-    const first = Math.min(...times, Date.now() - 60_000);
+    legend.hidden = !data.other;
+    const starts = [data.steps, data.marks, data.other?.steps ?? []].flatMap((all) => all.slice(0, 1)).map((one) => one.at);
+    const first = Math.min(...starts, Date.now() - 60_000);
     whole = [first - 2_000, Date.now() + 2_000];
     draw();
   }
@@ -48,7 +51,7 @@ export function stepChart(label) {
   function draw() {
     width = Math.max(280, box.clientWidth || 800);
     drawing.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-    const values = [...data.steps, ...(data.other ?? [])].map((step) => step.value);
+    const values = [...data.steps, ...(data.other?.steps ?? [])].map((step) => step.value);
     const bounds = [data.min, data.max].filter((bound) => bound !== null);
     const top = Math.max(1, ...values, ...bounds.filter((bound) => /** @type {number} */ (bound) <= Math.max(1, ...values) * 3)) * 1.1;
     const y = (/** @type {number} */ value) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - TOP - BOTTOM);
@@ -58,8 +61,8 @@ export function stepChart(label) {
       grid(top, y),
       bound("max", data.max, top, y),
       bound("min", data.min, top, y),
-      s("path", { class: "line other", d: line(data.other ?? [], y) }),
-      s("path", { class: "line", d: line(data.steps, y) }),
+      s("path", { class: "line other", d: data.other ? line(data.other.steps, y, data.other.end) : "" }),
+      s("path", { class: "line", d: line(data.steps, y, Date.now()) }),
       marks.slice(-MOST_MARKS).map((mark) => s("circle", { class: `mark ${mark.status}`, cx: x(mark.at), cy: y(mark.value), r: 4 })),
     );
   }
@@ -97,8 +100,9 @@ export function stepChart(label) {
   /**
    * @param {Step[]} steps
    * @param {(value: number) => number} y
+   * @param {number} end
    */
-  function line(steps, y) {
+  function line(steps, y, end) {
     const [from, to] = span();
     let path = "";
     let last = null;
@@ -111,7 +115,7 @@ export function stepChart(label) {
       else path = `M${LEFT} ${y(step.value)}`;
       last = step;
     }
-    return last === null ? "" : `${path}H${Math.min(width - RIGHT, x(Math.min(Date.now(), to)))}`;
+    return last === null ? "" : `${path}H${Math.min(width - RIGHT, x(Math.min(end, to)))}`;
   }
 
   /** @param {number} factor
@@ -141,9 +145,10 @@ export function stepChart(label) {
     const when = at(event.clientX - area.left);
     const near = data.marks.filter((mark) => Math.abs(x(mark.at) - (event.clientX - area.left)) < 8).at(-1);
     const step = data.steps.filter((one) => one.at <= when).at(-1);
+    const other = data.other && when <= data.other.end ? data.other.steps.filter((one) => one.at <= when).at(-1) : null;
     if (!near && !step) return;
     tip.hidden = false;
-    put(tip, h("strong", {}, near ? timeText(near.at) : timeText(when)), h("br"), near ? near.text : `scale ${step?.value}`);
+    put(tip, h("strong", {}, near ? timeText(near.at) : timeText(when)), h("br"), near ? near.text : `scale ${step?.value}`, ...(other ? [h("br"), `what if: scale ${other.value}`] : []));
     tip.style.left = `${Math.min(event.clientX - area.left + 12, area.width - tip.offsetWidth)}px`;
     tip.style.top = `${event.clientY - area.top + 14}px`;
   }
@@ -176,5 +181,13 @@ export function stepChart(label) {
   observer.observe(box);
   const button = (/** @type {string} */ text, /** @type {string} */ name, /** @type {() => void} */ click) => h("button", { type: "button", class: "small", "aria-label": name, click }, text);
   const tools = h("div", { class: "buttons" }, button("+", "Zoom in", () => zoom(0.5)), button("−", "Zoom out", () => zoom(2)), button("←", "Earlier", () => pan(-0.3)), button("→", "Later", () => pan(0.3)), button("All", "Show all", () => zoom(Infinity)));
-  return { element: h("div", {}, tools, box), show, leave: () => observer.disconnect() };
+  return { element: h("div", {}, tools, box, legend), show, leave: () => observer.disconnect() };
+}
+
+/**
+ * @param {string} text
+ * @param {string} kind
+ */
+function legendLine(text, kind) {
+  return h("li", {}, s("svg", { class: "chart-sample", viewBox: "0 0 32 4", "aria-hidden": "true" }, s("path", { class: kind, d: "M0 2H32" })), text);
 }
