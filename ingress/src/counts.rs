@@ -1,13 +1,15 @@
-//! Counts of triggers by status and hour, for charts. Answered by workers.
+//! Counts of triggers for charts: by status and hour, or of each receiver by the minute. Answered by workers.
 
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 use stormhook_shared::domain::time::Timestamp;
-use stormhook_shared::ports::questions::{Answer, CountsQuery, HourCounts, Question};
+use stormhook_shared::ports::questions::{
+    Answer, CountsQuery, HourCounts, Question, ReceiverCount, ReceiverCountsQuery,
+};
 
-use crate::access::{Need, authorize, parameter};
+use crate::access::{Grant, Need, authorize, parameter};
 use crate::app::App;
 use crate::error::ApiError;
 
@@ -21,13 +23,24 @@ pub(crate) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Read)?;
-    let until = time(&request, "until")?.unwrap_or_else(Timestamp::now);
+    match parameter(&request, "by").as_deref() {
+        None | Some("" | "hour") => by_hour(&app, &request, grant).await,
+        Some("receiver") => by_receiver(&app, &request, grant).await,
+        Some(other) => {
+            let message = format!("by: {other:?} is not hour or receiver");
+            Err(ApiError::invalid("InvalidOption", "by", message))
+        }
+    }
+}
+
+async fn by_hour(app: &App, request: &HttpRequest, grant: Grant) -> Result<HttpResponse, ApiError> {
+    let until = time(request, "until")?.unwrap_or_else(Timestamp::now);
     let before = Timestamp::from_millis(
         until
             .as_millis()
             .saturating_sub(i64::try_from(DEFAULT_SPAN.as_millis()).unwrap_or(0)),
     );
-    let since = time(&request, "since")?.unwrap_or(before);
+    let since = time(request, "since")?.unwrap_or(before);
     check(since, until)?;
     let question = Question::Counts(CountsQuery {
         project: grant.project,
@@ -37,7 +50,7 @@ pub(crate) async fn list(
     let Answer::Counts(hours) = app.ask(question).await? else {
         return Err(ApiError::unavailable("the worker answered something else"));
     };
-    let base = app.base(&request);
+    let base = app.base(request);
     let data: Vec<_> = hours.iter().map(shown).collect();
     Ok(HttpResponse::Ok().json(json!({
         "type": "collection",
@@ -45,6 +58,49 @@ pub(crate) async fn list(
         "links": {"self": format!("{base}{}", request.uri())},
         "data": data,
     })))
+}
+
+async fn by_receiver(
+    app: &App,
+    request: &HttpRequest,
+    grant: Grant,
+) -> Result<HttpResponse, ApiError> {
+    for name in ["since", "until"] {
+        if time(request, name)?.is_some() {
+            let message = format!("{name}: receivers are counted for the last hour; leave it out");
+            return Err(ApiError::invalid("InvalidOption", name, message));
+        }
+    }
+    let question = Question::ReceiverCounts(ReceiverCountsQuery {
+        project: grant.project,
+        until: Timestamp::now(),
+    });
+    let Answer::ReceiverCounts(counts) = app.ask(question).await? else {
+        return Err(ApiError::unavailable("the worker answered something else"));
+    };
+    let base = app.base(request);
+    let data: Vec<_> = counts.receivers.iter().map(shown_of_receiver).collect();
+    Ok(HttpResponse::Ok().json(json!({
+        "type": "collection",
+        "resourceType": "receiverCount",
+        "links": {"self": format!("{base}{}", request.uri())},
+        "since": counts.since,
+        "through": counts.through,
+        "data": data,
+    })))
+}
+
+fn shown_of_receiver(of: &ReceiverCount) -> serde_json::Value {
+    json!({
+        "type": "receiverCount",
+        "receiverId": of.receiver,
+        "succeeded": of.succeeded,
+        "rejected": of.rejected,
+        "skipped": of.skipped,
+        "failed": of.failed,
+        "minutes": of.minutes,
+        "newest": of.newest,
+    })
 }
 
 fn shown(of: &HourCounts) -> serde_json::Value {

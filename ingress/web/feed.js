@@ -9,6 +9,20 @@ import { address, showSession } from "./api.js";
 const KINDS = ["begin", "trigger", "outcome", "receiver"];
 const LONGEST_PAUSE = 10_000;
 
+/** What an event of the feed tells, and its id. */
+export class FeedEvent extends Event {
+  /**
+   * @param {string} kind
+   * @param {any} detail
+   * @param {string} id
+   */
+  constructor(kind, detail, id) {
+    super(kind);
+    this.detail = detail;
+    this.id = id;
+  }
+}
+
 export class Feed extends EventTarget {
   /** @type {FeedState} */
   state = "connecting";
@@ -29,7 +43,7 @@ export class Feed extends EventTarget {
     for (const kind of KINDS) {
       source.addEventListener(kind, (event) => {
         this.#lastId = event.lastEventId;
-        this.dispatchEvent(new CustomEvent(kind, { detail: JSON.parse(event.data) }));
+        this.dispatchEvent(new FeedEvent(kind, JSON.parse(event.data), event.lastEventId));
       });
     }
     source.addEventListener("reload", () => {

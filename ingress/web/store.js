@@ -3,7 +3,7 @@
 // ingress and workers answer. Kept fresh by the live feed.
 
 import { context, get, showSession } from "./api.js";
-import { Feed } from "./feed.js";
+import { Feed, FeedEvent } from "./feed.js";
 
 /**
  * @typedef {import("./words.js").Receiver} Receiver
@@ -34,8 +34,8 @@ export class Store extends EventTarget {
   #newest = 0;
 
   start() {
-    this.feed.addEventListener("trigger", (event) => this.#see(/** @type {CustomEvent} */ (event).detail));
-    this.feed.addEventListener("outcome", (event) => this.#see(/** @type {CustomEvent} */ (event).detail));
+    this.feed.addEventListener("trigger", (event) => this.#see(/** @type {FeedEvent} */ (event)));
+    this.feed.addEventListener("outcome", (event) => this.#see(/** @type {FeedEvent} */ (event)));
     this.feed.addEventListener("receiver", () => {
       clearTimeout(this.#refetch);
       this.#refetch = setTimeout(() => this.loadReceivers().catch(() => {}), 100);
@@ -100,10 +100,10 @@ export class Store extends EventTarget {
     return [...this.triggers.values()].sort((one, two) => two.sequence - one.sequence);
   }
 
-  /** @param {Trigger} trigger */
-  #see(trigger) {
-    this.#keep(trigger);
-    this.dispatchEvent(new CustomEvent("trigger", { detail: trigger }));
+  /** @param {FeedEvent} event */
+  #see({ detail, id }) {
+    this.#keep(detail);
+    this.dispatchEvent(new FeedEvent("trigger", detail, id));
     this.tell("triggers");
   }
 

@@ -20,6 +20,7 @@ const WATCH: &str = "window.longest = 0;
     new PerformanceObserver((list) => {
         for (const task of list.getEntries()) window.longest = Math.max(window.longest, task.duration);
     }).observe({entryTypes: ['longtask']});";
+const TALLYING: &str = include_str!("tallying.js");
 const MEMORY: &str = "gc(); return performance.memory.usedJSHeapSize";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,6 +84,21 @@ async fn the_page_keeps_up_with_a_storm() {
     );
     browser.press("tr.storm", "Open").await;
     browser.see("tr.storm + tr[data-trigger]").await;
+    browser.close().await;
+    up.stop().await;
+}
+
+#[tokio::test]
+async fn what_comes_bit_by_bit_is_counted_as_at_once() {
+    if is_missing() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let browser = Browser::open(&up.address).await;
+    let script = format!("return (async () => {{ {TALLYING} }})()");
+    let problems = browser.run(&script, &[]).await;
+    assert_eq!(problems, json!([]));
     browser.close().await;
     up.stop().await;
 }

@@ -105,6 +105,47 @@ async fn triggers_are_found_by_every_filter_in_both_orders() {
     up.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn all_receivers_are_counted_by_the_minute_in_one_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut up = Up::start(folder.path()).await;
+    let hook = up.scaling("up", "1s5", "up", (1, 4), json!({})).await;
+    let other = up.scaling("other", "1s6", "up", (1, 9), json!({})).await;
+    let idle = up.scaling("idle", "1s6", "up", (1, 9), json!({})).await;
+    let mut last = String::new();
+    for number in 0..6 {
+        last = fire(&up, &hook, &format!("call-{number}")).await;
+    }
+    fire(&up, &other, "call").await;
+    let check = async |up: &Up| {
+        let (status, counts) = up.api(Method::GET, "counts?by=receiver", None).await;
+        assert_eq!(status, StatusCode::OK, "{counts}");
+        let of = |hook: &Hook| {
+            let all = counts["data"].as_array().unwrap();
+            let one = all.iter().find(|one| one["receiverId"] == hook.receiver);
+            one.cloned()
+        };
+        let count = of(&hook).unwrap();
+        let ends = ["succeeded", "rejected", "skipped", "failed"].map(|status| &count[status]);
+        assert_eq!(ends, [3, 3, 0, 0], "{count}");
+        let minutes = count["minutes"].as_array().unwrap();
+        let sum: u64 = minutes.iter().map(|count| count.as_u64().unwrap()).sum();
+        assert_eq!((minutes.len(), sum), (60, 6));
+        assert_eq!(count["newest"]["id"], last);
+        assert_eq!(count["newest"]["code"], "aboveMax");
+        assert_eq!(of(&other).unwrap()["succeeded"], 1);
+        assert_eq!(of(&idle), None);
+        let since = counts["since"].as_str().unwrap();
+        assert!(since.ends_with(":00.000Z"), "{since}");
+        counts["through"].as_u64().unwrap()
+    };
+    let through = check(&up).await;
+    up.stop().await;
+    up = Up::start(folder.path()).await;
+    assert!(check(&up).await >= through, "also after a restart");
+    up.stop().await;
+}
+
 #[tokio::test]
 async fn questions_of_history_that_make_no_sense_are_explained() {
     let folder = tempfile::tempdir().unwrap();
@@ -115,6 +156,8 @@ async fn questions_of_history_that_make_no_sense_are_explained() {
         ("triggers?replayOf=1", "replayOf"),
         ("triggers?marker=m1-000000000000", "marker"),
         ("counts?since=2h", "since"),
+        ("counts?by=group", "by"),
+        ("counts?by=receiver&since=2026-01-01T00:00:00Z", "since"),
         ("counts?since=2020-01-01T00:00:00Z", "since"),
         (
             "counts?since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z",

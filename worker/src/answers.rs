@@ -12,7 +12,8 @@ use stormhook_shared::ports::Unavailable;
 use stormhook_shared::ports::ledger::LedgerError;
 use stormhook_shared::ports::platform::{Need, TargetKind};
 use stormhook_shared::ports::questions::{
-    Answer, Answerer, AwaitOutcome, CountsQuery, HistoryQuery, Member, Question, WhatIfQuery,
+    Answer, Answerer, AwaitOutcome, CountsQuery, HistoryQuery, Member, Question,
+    ReceiverCountsQuery, WhatIfQuery,
 };
 
 use crate::audit::Audit;
@@ -60,6 +61,7 @@ impl Answers {
             Question::Members { project, group } => return self.members(&project, &group).await,
             Question::Triggers(query) => self.page(query).await,
             Question::Counts(query) => self.counts(query).await,
+            Question::ReceiverCounts(query) => self.receiver_counts(query).await,
             Question::WhatIf(query) => self.what_if(query).await,
             Question::Appended { group, id } => self.appended(&group, id).await,
             Question::System => self.system().await,
@@ -184,6 +186,18 @@ impl Answers {
             .log
             .read(move |store| outcome_log::counts(store, &query));
         Ok(Answer::Counts(counts.await?))
+    }
+
+    async fn receiver_counts(&self, query: ReceiverCountsQuery) -> Result<Answer, Unanswered> {
+        self.context.log.level(PATIENCE).await?;
+        // Whoever follows the feed adds what comes after what it began with: nothing may be missing before.
+        let through = self.context.backbone.ledger.reach().await?.through;
+        self.context.log.reached(through, CATCH_UP).await;
+        let counts = self
+            .context
+            .log
+            .read(move |store| outcome_log::receiver_counts(store, &query));
+        Ok(Answer::ReceiverCounts(counts.await?))
     }
 }
 

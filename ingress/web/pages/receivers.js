@@ -5,20 +5,23 @@ import { get, mayWrite } from "../api.js";
 import { h, put } from "../dom.js";
 import { link } from "../router.js";
 import { number, timeOf } from "../time.js";
-import { KINDS, codeText, deed, statusOf } from "../words.js";
+import { KINDS, codeText, deed } from "../words.js";
 import { copyButton } from "../parts/copy.js";
 import { receiverMenu } from "../parts/receiver-menu.js";
-import { BARS, HOUR, sparkline } from "../parts/sparkline.js";
+import { sparkline } from "../parts/sparkline.js";
 import { statusMark } from "../parts/status.js";
 import { cell } from "../parts/table.js";
+import { Tally } from "../tally.js";
 
 /**
  * @typedef {import("../words.js").Receiver} Receiver
- * @typedef {import("../words.js").Trigger} Trigger
+ * @typedef {{key: string, element: HTMLElement, hour: HTMLElement, hourKey: string, verdict: HTMLElement, verdictKey: string}} Row
  */
 
-/** How many pages of the last hour are read. */
-const PAGES = 3;
+/** How often changed rows are drawn at most, in milliseconds. */
+const INTERVAL = 250;
+/** How often the server counts anew. */
+const COUNT_INTERVAL = 60_000;
 /** @type {Record<string, (receiver: Receiver) => string>} */
 const ORDERS = {
   state: (receiver) => receiver.state,
@@ -31,7 +34,6 @@ export function receiversPage({ store, project }) {
   let order = "name";
   let isDescending = false;
   let wanted = "";
-  let isAll = true;
 
   const body = h("tbody");
   const about = h("p", { class: "faint", role: "status" });
@@ -58,36 +60,14 @@ export function receiversPage({ store, project }) {
     empty,
   );
 
-  /** @type {Map<string, Trigger>} */
-  const lastOf = new Map();
-  /** @type {Map<string, number[]>} */
-  const barsOf = new Map();
-  /** @type {Set<number>} */
-  const counted = new Set();
+  const tally = new Tally();
+  /** @type {Map<string, Row>} the rows that are or were shown, by receiver */
+  const rows = new Map();
+  /** @type {Set<string>} receivers that something new is known of */
+  const changed = new Set();
 
-  /** @param {Trigger} trigger */
-  function note(trigger) {
-    const last = lastOf.get(trigger.receiverId);
-    if (!last || last.sequence <= trigger.sequence) lastOf.set(trigger.receiverId, trigger);
-    const bar = BARS - 1 - Math.floor(((Date.now() - Date.parse(trigger.acceptedAt)) / HOUR) * BARS);
-    if (counted.has(trigger.sequence) || bar < 0) return;
-    counted.add(trigger.sequence);
-    const bars = barsOf.get(trigger.receiverId) ?? new Array(BARS).fill(0);
-    bars[Math.min(bar, BARS - 1)] += 1;
-    barsOf.set(trigger.receiverId, bars);
-  }
-
-  async function loadHour() {
-    const since = new Date(Date.now() - HOUR).toISOString();
-    let marker = "";
-    for (let page = 0; page < PAGES; page += 1) {
-      const answer = await get("triggers", { since, limit: 1000, marker });
-      answer.data.forEach(note);
-      marker = answer.pagination.next ? (new URL(answer.pagination.next, location.href).searchParams.get("marker") ?? "") : "";
-      if (!marker) break;
-    }
-    isAll = marker === "";
-    show();
+  async function count() {
+    tally.take(await get("counts", { by: "receiver" }));
   }
 
   function showHead() {
@@ -126,7 +106,7 @@ export function receiversPage({ store, project }) {
     const key = ORDERS[order];
     chosen.sort((one, two) => key(one).localeCompare(key(two)) || one.name.localeCompare(two.name));
     if (isDescending) chosen.reverse();
-    put(body, chosen.map(row));
+    put(body, chosen.map((receiver) => row(receiver).element));
     const all = store.receivers.length;
     put(about, all === 0 ? "" : chosen.length === all ? `${number(all)} in all` : `${number(chosen.length)} of ${number(all)}`);
     table.hidden = chosen.length === 0;
@@ -142,22 +122,49 @@ export function receiversPage({ store, project }) {
     ];
   }
 
-  /** @param {Receiver} receiver */
+  /**
+   * The receiver's row: the one that there is, unless the receiver has changed.
+   * @param {Receiver} receiver
+   */
   function row(receiver) {
+    const what = deed(receiver, (id) => store.serviceName(id));
+    const key = JSON.stringify([receiver, what]);
+    const known = rows.get(receiver.id);
+    if (known?.key === key) return known;
     const state = h("span", { class: `state ${receiver.state}` }, receiver.state === "active" ? "active" : "disabled");
     const until = receiver.disabledUntil && h("span", { class: "faint" }, " until ", timeOf(receiver.disabledUntil));
-    return h(
+    const [hour, verdict] = [h("div"), h("div")];
+    const element = h(
       "tr",
       { "data-receiver": receiver.id },
       cell("State", state, until),
       cell("Name", h("a", { class: "name", href: link(project, ["receivers", receiver.id]) }, receiver.name)),
       cell("Kind", KINDS[receiver.driver]?.name ?? receiver.driver),
-      cell("What it does", deed(receiver, (id) => store.serviceName(id))),
+      cell("What it does", what),
       mayWrite() && cell("Trigger URL", receiver.url ? urlCell(receiver) : h("span", { class: "faint" }, "hidden")),
-      cell("Last hour", sparkline(barsOf.get(receiver.id) ?? new Array(BARS).fill(0), isAll)),
-      cell("Last verdict", verdict(receiver)),
+      cell("Last hour", hour),
+      cell("Last verdict", verdict),
       h("td", { class: "actions" }, receiverMenu(receiver, store, project)),
     );
+    const made = { key, element, hour, hourKey: "", verdict, verdictKey: "" };
+    rows.set(receiver.id, made);
+    freshen(made, receiver.id);
+    return made;
+  }
+
+  /**
+   * Draws what the row tells of triggers, where that has changed.
+   * @param {Row} row
+   * @param {string} id
+   */
+  function freshen(row, id) {
+    const minutes = tally.minutes(id);
+    const hourKey = minutes.join();
+    if (row.hourKey !== hourKey) put(row.hour, sparkline(minutes));
+    const newest = tally.newest(id);
+    const verdictKey = `${newest?.sequence} ${newest?.outcome?.code}`;
+    if (row.verdictKey !== verdictKey) put(row.verdict, verdict(newest));
+    Object.assign(row, { hourKey, verdictKey });
   }
 
   /** @param {Receiver} receiver */
@@ -166,13 +173,11 @@ export function receiversPage({ store, project }) {
     return h("span", { class: "url" }, h("code", { title: url }, `…key=${new URL(url).searchParams.get("key")?.slice(0, 6)}…`), copyButton(url, `the trigger URL of ${receiver.name}`));
   }
 
-  /** @param {Receiver} receiver */
-  function verdict(receiver) {
-    const trigger = lastOf.get(receiver.id);
-    if (!trigger) return h("span", { class: "faint" }, "none in the last hour");
-    const status = statusOf(trigger);
-    const code = trigger.outcome ? codeText(trigger.outcome.code) : "waits";
-    return h("a", { href: link(project, ["triggers", trigger.id]), title: trigger.outcome?.message ?? "" }, statusMark(status, code));
+  /** @param {import("../tally.js").Newest | null} newest */
+  function verdict(newest) {
+    if (!newest) return h("span", { class: "faint" }, "none in the last hour");
+    const { id, outcome } = newest;
+    return h("a", { href: link(project, ["triggers", id]), title: outcome?.message ?? "" }, statusMark(outcome?.status ?? "pending", outcome ? codeText(outcome.code) : "waits"));
   }
 
   let timer = 0;
@@ -180,28 +185,44 @@ export function receiversPage({ store, project }) {
     if (timer) return;
     timer = setTimeout(() => {
       timer = 0;
-      show();
-    }, 250);
+      for (const id of changed) {
+        const row = rows.get(id);
+        if (row) freshen(row, id);
+      }
+      changed.clear();
+    }, INTERVAL);
   };
   const see = (/** @type {Event} */ event) => {
-    note(/** @type {CustomEvent} */ (event).detail);
+    const { detail, id } = /** @type {import("../feed.js").FeedEvent} */ (event);
+    tally.see(detail, id);
+    changed.add(detail.receiverId);
     soon();
   };
-  const reload = () => loadHour().catch(() => {});
+  // Without an answer, time goes by all the same.
+  const recount = () => count().catch(() => {}).finally(() => rows.forEach(freshen));
+  const reload = () => {
+    tally.clear();
+    recount();
+  };
+  const clock = setInterval(recount, COUNT_INTERVAL);
   store.addEventListener("receivers", show);
   store.addEventListener("trigger", see);
   store.addEventListener("reload", reload);
+  // What was settled before the feed began is counted only once it has begun.
+  store.feed.addEventListener("begin", recount);
   showHead();
   show();
-  reload();
+  recount();
   return {
     title: "Receivers",
     element,
     leave() {
       clearTimeout(timer);
+      clearInterval(clock);
       store.removeEventListener("receivers", show);
       store.removeEventListener("trigger", see);
       store.removeEventListener("reload", reload);
+      store.feed.removeEventListener("begin", recount);
     },
   };
 }

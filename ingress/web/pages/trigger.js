@@ -111,7 +111,7 @@ export function triggerPage({ store, project, path }) {
   }
 
   const see = (/** @type {Event} */ event) => {
-    const seen = /** @type {CustomEvent} */ (event).detail;
+    const seen = /** @type {import("../feed.js").FeedEvent} */ (event).detail;
     if (seen.id === id || seen.parentId === id) {
       // The worker's log takes the outcome in a moment after the feed told of it.
       setTimeout(load, 150);

@@ -69,6 +69,8 @@ pub enum Question {
     Triggers(HistoryQuery),
     /// How many triggers came to which end, hour by hour.
     Counts(CountsQuery),
+    /// How many triggers of each receiver came to which end in the last hour, minute by minute.
+    ReceiverCounts(ReceiverCountsQuery),
     /// What would have been if a receiver had been another?
     WhatIf(WhatIfQuery),
     /// Is there a trigger with this id in the log of `group`, whether it waits or is settled?
@@ -170,7 +172,8 @@ impl Question {
             | Self::Triggers(_)
             | Self::Appended { .. }
             | Self::Trigger { .. }
-            | Self::Counts(_) => Duration::from_secs(10),
+            | Self::Counts(_)
+            | Self::ReceiverCounts(_) => Duration::from_secs(10),
             Self::Entries(_)
             | Self::Head { .. }
             | Self::Verify { .. }
@@ -257,6 +260,65 @@ pub struct HourCounts {
     pub failed: u64,
 }
 
+/// Of which hour the counts of receivers are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiverCountsQuery {
+    /// Whose receivers.
+    pub project: ProjectId,
+    /// Up to and including the minute that this is in. What is much longer ago is not known any more.
+    pub until: Timestamp,
+}
+
+/// What came of the triggers of receivers in an hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiverCounts {
+    /// When the first minute began.
+    pub since: Timestamp,
+    /// Everything up to there in the ledger is counted.
+    pub through: Revision,
+    /// The receivers of which any trigger was accepted then, and is settled.
+    pub receivers: Vec<ReceiverCount>,
+}
+
+impl ReceiverCounts {
+    /// How many minutes are told.
+    pub const MINUTES: u64 = 60;
+}
+
+/// What came of the triggers of one receiver in an hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the others are named as their statuses")]
+pub struct ReceiverCount {
+    /// Whose.
+    pub receiver: ReceiverId,
+    pub succeeded: u64,
+    pub rejected: u64,
+    pub skipped: u64,
+    pub failed: u64,
+    /// How many were accepted in each minute, the oldest first.
+    pub minutes: Vec<u64>,
+    /// The newest one that is settled.
+    pub newest: NewestTrigger,
+}
+
+/// What is told of a receiver's newest trigger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewestTrigger {
+    /// Its id.
+    pub id: TriggerId,
+    /// Its place in the log.
+    pub sequence: Sequence,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// How it ended.
+    pub status: Status,
+    /// Which rule decided.
+    pub code: Code,
+    /// Why, as a sentence.
+    pub message: String,
+}
+
 /// A state to ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StatusFilter {
@@ -281,6 +343,8 @@ pub enum Answer {
     Triggers(HistoryPage),
     /// The hours, the oldest first.
     Counts(Vec<HourCounts>),
+    /// The receivers.
+    ReceiverCounts(ReceiverCounts),
     /// What was, and what would have been.
     WhatIf(Box<Comparison>),
     /// The trigger, if there is one.

@@ -14,7 +14,7 @@ use super::store::{Store, StoreError};
 
 const HOUR_MILLIS: i64 = 60 * 60 * 1_000;
 
-/// Of one hour: how many of each status, in the order of [`Status::ALL`].
+/// Of one hour, or minute: how many of each status, in the order of [`Status::ALL`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counted([u64; Status::ALL.len()]);
 
@@ -28,11 +28,8 @@ impl Counts {
         let receiver = outcome.trigger.receiver.as_ref();
         let project = receiver.map(|receiver| &receiver.project);
         let key = keys::count(project, hour(outcome.trigger.accepted_at));
-        let status = outcome.verdict.code.status();
         let counted = self.0.entry(key).or_default();
-        for (count, counts) in counted.0.iter_mut().zip(Status::ALL) {
-            *count += u64::from(counts == status);
-        }
+        *counted = counted.plus(Counted::one(outcome.verdict.code.status()));
     }
 
     /// Counts the triggers that `entries` settle.
@@ -53,6 +50,16 @@ impl Counts {
 }
 
 impl Counted {
+    /// One of this status.
+    pub(super) fn one(status: Status) -> Self {
+        Self(Status::ALL.map(|counts| u64::from(counts == status)))
+    }
+
+    /// How many of each status, in the order of [`Status::ALL`].
+    pub(super) fn by_status(self) -> [u64; Status::ALL.len()] {
+        self.0
+    }
+
     /// Both together.
     pub(super) fn plus(mut self, other: Self) -> Self {
         for (count, other) in self.0.iter_mut().zip(other.0) {

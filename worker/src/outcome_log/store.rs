@@ -22,6 +22,7 @@ use super::block::{self, Block};
 use super::counts::{Counted, Counts};
 use super::keys::{self, Index};
 use super::listing::Listing;
+use super::recent::Recent;
 use super::walk::Walk;
 
 /// How long sled may take to free its lock, and how often it is tried.
@@ -36,6 +37,8 @@ const FORMAT: u32 = 5;
 pub(crate) struct Store {
     pub(super) db: sled::Db,
     meta: Meta,
+    /// What the newest entries tell of receivers.
+    recent: Recent,
 }
 
 /// What the log knows of itself, written with every append.
@@ -120,7 +123,13 @@ impl Store {
             let message = format!("format {} is not {FORMAT}", meta.format);
             return Err(StoreError::Damaged(message));
         }
-        Ok(Self { db, meta })
+        let recent = Recent::read(&db)?;
+        Ok(Self { db, meta, recent })
+    }
+
+    /// What the newest entries tell of receivers.
+    pub(super) fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     /// What the log knows of itself.
@@ -184,7 +193,9 @@ impl Store {
                 batch.insert(key, counted.encode());
             }
         }
-        self.commit(batch, meta)
+        self.commit(batch, meta)?;
+        self.recent.add(entries);
+        Ok(())
     }
 
     /// Applies `batch` along with what the log knows of itself then: both or nothing.
