@@ -57,6 +57,22 @@ export function put(element, ...children) {
   element.replaceChildren(...nodes(children));
 }
 
+/**
+ * Has `element` hold these nodes, in this order. Those that it holds already are not taken out, so that only what is new
+ * is laid out.
+ * @param {Element} element
+ * @param {Node[]} wanted
+ */
+export function arrange(element, wanted) {
+  const stay = new Set(wanted);
+  for (const child of [...element.childNodes]) if (!stay.has(child)) child.remove();
+  let at = element.firstChild;
+  for (const node of wanted) {
+    if (node === at) at = at.nextSibling;
+    else element.insertBefore(node, at);
+  }
+}
+
 /** @param {(Child | Child[])[]} children */
 function nodes(children) {
   return children

@@ -3,10 +3,11 @@
 // cannot be, the pages are told to read their lists anew.
 
 import { address, showSession } from "./api.js";
+import { eventsIn } from "./event-stream.js";
 
 /** @typedef {"connecting" | "live" | "lost"} FeedState */
 
-const KINDS = ["begin", "trigger", "outcome", "receiver"];
+const SHORTEST_PAUSE = 500;
 const LONGEST_PAUSE = 10_000;
 
 /** What an event of the feed tells, and its id. */
@@ -27,54 +28,60 @@ export class Feed extends EventTarget {
   /** @type {FeedState} */
   state = "connecting";
   #lastId = "";
-  #pause = 500;
-  /** @type {EventSource | null} */
-  #source = null;
+  #pause = SHORTEST_PAUSE;
+  #following = new AbortController();
   /** @type {number | undefined} */
   #timer;
 
   start() {
-    const source = new EventSource(address("events", { lastEventId: this.#lastId }));
-    this.#source = source;
-    source.addEventListener("open", () => {
-      this.#pause = 500;
-      this.#become("live");
-    });
-    for (const kind of KINDS) {
-      source.addEventListener(kind, (event) => {
-        this.#lastId = event.lastEventId;
-        this.dispatchEvent(new FeedEvent(kind, JSON.parse(event.data), event.lastEventId));
-      });
-    }
-    source.addEventListener("reload", () => {
-      this.#lastId = "";
-      this.#again(200);
-      this.dispatchEvent(new CustomEvent("reload"));
-    });
-    source.addEventListener("error", () => {
+    const { signal } = (this.#following = new AbortController());
+    const ended = () => {
+      if (signal.aborted) return;
       this.#become("lost");
-      // The browser tries again by itself only while it calls the connection interrupted.
-      if (source.readyState === EventSource.CLOSED) {
-        this.#again(this.#pause);
-        this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
-      }
-    });
+      this.#again(this.#pause);
+      this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
+    };
+    this.#follow(signal).then(ended, ended);
   }
 
   stop() {
     clearTimeout(this.#timer);
-    this.#source?.close();
-    this.#source = null;
+    this.#timer = undefined;
+    this.#following.abort();
+  }
+
+  /**
+   * Tells what comes, until that ends or is not wanted any more.
+   * @param {AbortSignal} signal
+   */
+  async #follow(signal) {
+    const answer = await fetch(address("events", { lastEventId: this.#lastId }), { signal, cache: "no-store", credentials: "same-origin" });
+    if (!answer.ok || !answer.body) return;
+    this.#pause = SHORTEST_PAUSE;
+    this.#become("live");
+    for await (const { kind, id, data } of eventsIn(answer.body)) {
+      if (signal.aborted) return;
+      if (kind === "reload") return this.#beginAnew();
+      if (id) this.#lastId = id;
+      if (kind) this.dispatchEvent(new FeedEvent(kind, JSON.parse(data), id));
+    }
+  }
+
+  #beginAnew() {
+    this.#lastId = "";
+    this.#again(200);
+    this.dispatchEvent(new CustomEvent("reload"));
   }
 
   /** @param {number} pause */
   #again(pause) {
     this.stop();
-    this.#timer = setTimeout(async () => {
+    const timer = setTimeout(async () => {
       // Ended sessions are told by the API's error.
       await showSession().catch(() => {});
-      this.start();
+      if (this.#timer === timer) this.start();
     }, pause);
+    this.#timer = timer;
   }
 
   /** @param {FeedState} state */

@@ -115,7 +115,9 @@ export class Store extends EventTarget {
     this.#newest = Math.max(this.#newest, trigger.sequence);
     if (this.triggers.size > MOST) {
       const oldest = this.triggers.keys().next().value;
-      if (oldest !== undefined) this.triggers.delete(oldest);
+      if (oldest === undefined) return;
+      this.triggers.delete(oldest);
+      this.dispatchEvent(new CustomEvent("forgotten", { detail: oldest }));
     }
   }
 

@@ -2,8 +2,8 @@
 // What happens, live: triggers with their verdicts, the newest first, storms folded into one row.
 
 import { get } from "../api.js";
-import { h, put } from "../dom.js";
-import { countStatuses, fold } from "../folds.js";
+import { arrange, h, put } from "../dom.js";
+import { Folds } from "../folds.js";
 import { link, rename } from "../router.js";
 import { number, timeOf, timeText } from "../time.js";
 import { STATUSES, codeText, groupText, statusOf } from "../words.js";
@@ -28,8 +28,15 @@ export function activityPage({ store, project, query }) {
   /** @type {Map<number, Trigger>} what was loaded for these filters */
   let loaded = new Map();
   let marker = "";
+  /** The oldest place in the log that is shown. */
+  let reach = 0;
+  const folds = new Folds((sequence) => store.triggers.get(sequence), (trigger) => trigger.sequence >= reach && fits(trigger));
   /** @type {Set<string>} */
   const opened = new Set();
+  /** @type {Map<string, {of: any[], elements: HTMLElement[]}>} the rows that are shown, by their keys, and what they were made of */
+  let drawn = new Map();
+  /** @type {WeakMap<Trigger, HTMLElement>} */
+  const singles = new WeakMap();
 
   const hours = h("div");
   const counts = h("div", { class: "counts", role: "status" });
@@ -70,6 +77,7 @@ export function activityPage({ store, project, query }) {
     Object.assign(filters, { receiverId: receiver.value, status: value(status), group: value(group), code: value(code), since: utc(value(since)), until: utc(value(until)) });
     rename(link(project, ["activity"], filters));
     loaded = new Map();
+    folds.reset(store.triggers.keys());
     load("").catch(fail);
   }
 
@@ -80,6 +88,9 @@ export function activityPage({ store, project, query }) {
     page.data.forEach((/** @type {Trigger} */ trigger) => loaded.set(trigger.sequence, trigger));
     marker = page.pagination.next ? (new URL(page.pagination.next, location.href).searchParams.get("marker") ?? "") : "";
     store.add(page.data);
+    // Without older ones on the server, everything that is known is shown.
+    reach = marker === "" ? 0 : Math.min(...loaded.keys());
+    folds.reset(store.triggers.keys());
     show();
   }
 
@@ -118,25 +129,33 @@ export function activityPage({ store, project, query }) {
     );
   }
 
-  /** What was loaded, and what has come since. */
-  function triggers() {
-    let oldest = Infinity;
-    for (const sequence of loaded.keys()) oldest = Math.min(oldest, sequence);
-    // Without older ones on the server, everything that is known is shown.
-    const reach = marker === "" ? 0 : oldest;
-    return store.newestFirst().filter((trigger) => trigger.sequence >= reach && fits(trigger));
-  }
-
   function show() {
-    const shown = triggers();
-    const statuses = countStatuses(shown);
+    const { rows, statuses } = folds.read();
     put(counts, STATUSES.filter((one) => statuses[one] > 0).map((one) => h("span", { "data-count": one }, statusMark(one, `${number(statuses[one])} ${one}`))));
-    const rows = fold(shown);
-    put(body, rows.slice(0, MOST_ROWS).flatMap((row) => (row.triggers.length === 1 ? [single(row.triggers[0])] : storm(row))));
+    drawn = new Map(rows.slice(0, MOST_ROWS).map((row) => [row.key, draw(row)]));
+    arrange(body, [...drawn.values()].flatMap((row) => row.elements));
     table.hidden = rows.length === 0;
     more.hidden = marker === "";
     const isFiltered = Object.values(filters).some((value) => value !== "");
     put(note, rows.length === 0 ? (isFiltered ? "Nothing fits these filters." : "Nothing has happened yet. Fire a hook, and watch it arrive here.") : rows.length > MOST_ROWS ? `The newest ${MOST_ROWS} rows of ${number(rows.length)} are shown; filter for the others.` : "");
+  }
+
+  /**
+   * The row as it is shown already, if that is made of the same.
+   * @param {import("../folds.js").Fold} row
+   */
+  function draw(row) {
+    const of = [row.newest, row.oldest, row.count, opened.has(row.key)];
+    const known = drawn.get(row.key);
+    if (known?.of.every((one, index) => one === of[index])) return known;
+    return { of, elements: row.count === 1 ? [singleOf(row.newest)] : storm(row) };
+  }
+
+  /** @param {Trigger} trigger */
+  function singleOf(trigger) {
+    const made = singles.get(trigger) ?? single(trigger);
+    singles.set(trigger, made);
+    return made;
   }
 
   /** @param {Trigger} trigger */
@@ -155,12 +174,12 @@ export function activityPage({ store, project, query }) {
 
   /** @param {import("../folds.js").Fold} row */
   function storm(row) {
-    const [newest] = row.triggers;
-    const oldest = row.triggers[row.triggers.length - 1];
+    const { newest, oldest, count } = row;
     const isOpen = opened.has(row.key);
     const toggle = () => {
       if (!opened.delete(row.key)) opened.add(row.key);
       show();
+      drawn.get(row.key)?.elements[0].querySelector("button")?.focus();
     };
     const status = statusOf(newest);
     const code = newest.outcome ? codeText(newest.outcome.code) : "pending";
@@ -171,13 +190,13 @@ export function activityPage({ store, project, query }) {
       "tr",
       { class: "storm" },
       cell("Accepted", h("span", { title: `${oldest.acceptedAt} to ${newest.acceptedAt}` }, spanText(oldest.acceptedAt, newest.acceptedAt))),
-      cell("Verdict", statusMark(status, `${number(row.triggers.length)} × ${code}`)),
+      cell("Verdict", statusMark(status, `${number(count)} × ${code}`)),
       cell("Receiver", newest.receiverName ?? "unknown"),
       cell("What", scale, " ", h("button", { type: "button", class: "small", "aria-expanded": String(isOpen), click: toggle }, isOpen ? "Fold" : "Open")),
     );
     if (!isOpen) return [head];
-    const rest = row.triggers.length - MOST_OF_STORM;
-    return [head, ...row.triggers.slice(0, MOST_OF_STORM).map(single), ...(rest > 0 ? [h("tr", {}, h("td", { colspan: 4, class: "faint" }, `and ${number(rest)} more`))] : [])];
+    const rest = count - MOST_OF_STORM;
+    return [head, ...firstOf(row.parts, MOST_OF_STORM).map(singleOf), ...(rest > 0 ? [h("tr", {}, h("td", { colspan: 4, class: "faint" }, `and ${number(rest)} more`))] : [])];
   }
 
   let timer = 0;
@@ -190,12 +209,17 @@ export function activityPage({ store, project, query }) {
       show();
     }, Math.max(0, last + INTERVAL - performance.now()));
   };
+  const see = (/** @type {Event} */ event) => folds.touch(/** @type {import("../feed.js").FeedEvent} */ (event).detail.sequence);
+  const forget = (/** @type {Event} */ event) => folds.touch(/** @type {CustomEvent} */ (event).detail);
   const reload = () => {
     loaded = new Map();
+    folds.reset(store.triggers.keys());
     load("").catch(fail);
     loadHours().catch(() => {});
   };
   const clock = setInterval(() => loadHours().catch(() => {}), 60_000);
+  store.addEventListener("trigger", see);
+  store.addEventListener("forgotten", forget);
   store.addEventListener("triggers", soon);
   store.addEventListener("receivers", showReceivers);
   store.addEventListener("reload", reload);
@@ -207,11 +231,28 @@ export function activityPage({ store, project, query }) {
     leave() {
       clearTimeout(timer);
       clearInterval(clock);
+      store.removeEventListener("trigger", see);
+      store.removeEventListener("forgotten", forget);
       store.removeEventListener("triggers", soon);
       store.removeEventListener("receivers", showReceivers);
       store.removeEventListener("reload", reload);
     },
   };
+}
+
+/**
+ * The first `most` of what is in several lists.
+ * @param {Trigger[][]} lists
+ * @param {number} most
+ */
+function firstOf(lists, most) {
+  /** @type {Trigger[]} */
+  const first = [];
+  for (const list of lists) {
+    if (first.length >= most) break;
+    first.push(...list.slice(0, most - first.length));
+  }
+  return first;
 }
 
 /**
