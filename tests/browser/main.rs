@@ -10,5 +10,6 @@ mod hostile;
 mod looks;
 mod outage;
 mod readonly;
+mod rotate;
 mod storm;
 mod what_if;
