@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use stormhook_tests::events::{Event, Viewer};
+use stormhook_tests::fleet::Fleet;
+use stormhook_tests::nats::{NatsServer, jetstream};
 use stormhook_tests::up::{Hook, Up, read};
+use stormhook_tests::wait;
 
 const EVENTS: &str = "/v1-webhooks/events?projectId=1a5";
 const VIEWERS: usize = 1_000;
@@ -88,6 +91,60 @@ async fn a_viewer_sees_everything_once_however_often_it_reconnects() {
         .unwrap();
     assert_eq!(outcome.data["outcome"], same["outcome"]);
     up.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_whose_ingress_is_gone_goes_on_at_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let nats = NatsServer::start(folder.path(), &jetstream(folder.path())).await;
+    let mut fleet = Fleet::start(folder.path(), &nats.url(), "", 2, 2).await;
+    let first = fleet.ingress();
+    let hook = first
+        .scaling("up", "1s5", "up", (1, 5_000), json!({}))
+        .await;
+    let mut viewer = view(first, "").await;
+    let both = ["trigger", "outcome"];
+    let mut events = Vec::new();
+    for round in 0..6 {
+        let (here, there) = (round % 2, 1 - round % 2);
+        let other = fleet.ingresses[there].as_ref().unwrap();
+        wait::until("the receiver to be known", || async {
+            let (status, found) = other.fire(&hook).await.map_err(|error| error.to_string())?;
+            match status {
+                StatusCode::ACCEPTED => Ok(()),
+                other => Err(format!("{other}: {found}")),
+            }
+        })
+        .await;
+        // What is called at one is seen at the other, until that is killed in the midst of it.
+        fire(other, &hook, 9).await;
+        events.extend(viewer.take(7, &both).await);
+        fleet.ingresses[here].take().unwrap().kill().await;
+        while let Some(event) = viewer.next().await {
+            events.push(event);
+        }
+        let other = fleet.ingresses[there].as_ref().unwrap();
+        fire(other, &hook, 10).await;
+        viewer = view(other, &viewer.last_id).await;
+        fleet.start_ingress(here).await;
+    }
+    // Everything was told once the last one is, in both logs.
+    let up = fleet.ingress();
+    let last = up.outcome(&hook, "").await["sequence"].clone();
+    let mut left = both.len();
+    while left > 0 {
+        let event = viewer.take(1, &both).await.remove(0);
+        left -= usize::from(event.data["sequence"] == last);
+        events.push(event);
+    }
+    let history = up.history("").await;
+    assert_eq!(history.len(), 6 * 20 + 1);
+    let expected: BTreeMap<u64, usize> = history
+        .iter()
+        .map(|trigger| (trigger["sequence"].as_u64().unwrap(), 1))
+        .collect();
+    assert_eq!(told(&events, "trigger"), expected);
+    assert_eq!(told(&events, "outcome"), expected);
 }
 
 #[tokio::test]
