@@ -18,7 +18,7 @@ use stormhook_shared::ports::platform::{
     Forwarded, Need, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
 };
 use stormhook_shared::telemetry::Readiness;
-use stormhook_worker::{Worker, WorkerMetrics, WorkerOptions};
+use stormhook_worker::{ReceiverResources, Worker, WorkerMetrics, WorkerOptions};
 
 /// A worker with what it measures.
 pub struct SoloWorker {
@@ -42,6 +42,7 @@ impl SoloWorker {
             outcome_log: outcome_log.to_owned(),
             readiness,
             metrics: WorkerMetrics::register(&mut registry),
+            receiver_resources: ReceiverResources::default(),
             signing_key: None,
             retention: Retention::default(),
         });

@@ -139,7 +139,10 @@ async fn an_object_is_a_receiver_from_its_creation_to_its_deletion() {
     cluster.merge("receivers", "shop", "grow", &change);
     wait::until("the URL to be moved", || async {
         match (url(&cluster, "elsewhere"), url(&cluster, "grow-url")) {
-            (Some(url), None) => Ok(assert!(url.ends_with(&grow.path), "{url}")),
+            (Some(url), None) => {
+                assert!(url.ends_with(&grow.path), "{url}");
+                Ok(())
+            }
             other => Err(format!("{other:?}")),
         }
     })

@@ -220,10 +220,6 @@ async fn turn(object: Arc<DynamicObject>, turns: Arc<Turns>) -> Result<Action, U
 }
 
 /// When a turn that came to nothing is repeated.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the controller gives them away"
-)]
 fn pause(_object: Arc<DynamicObject>, _error: &Unfinished, _turns: Arc<Turns>) -> Action {
     Action::requeue(PAUSE)
 }

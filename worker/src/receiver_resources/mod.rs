@@ -28,6 +28,7 @@ use crate::platforms::kubernetes::connection::Connection;
 pub(crate) use controller::work;
 
 /// The projects whose receivers are made of custom resources, and what is needed for that.
+#[derive(Default)]
 pub struct ReceiverResources {
     clusters: BTreeMap<ProjectId, Arc<Cluster>>,
     urls: Option<TriggerUrls>,

@@ -178,7 +178,7 @@ fn seconds(at: Timestamp) -> String {
 mod tests {
     use super::*;
 
-    fn object(status: Value) -> DynamicObject {
+    fn object(status: &Value) -> DynamicObject {
         let text = json!({
             "apiVersion": "stormhook.io/v1", "kind": "Receiver",
             "metadata": {"namespace": "shop", "name": "scale-web", "uid": "u-1", "generation": 3},
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn an_object_asks_for_a_receiver_of_its_own_name_unless_it_names_one() {
-        let mut plain = object(Value::Null);
+        let mut plain = object(&Value::Null);
         assert_eq!(definition(&plain, None).unwrap().name, "scale-web");
         assert_eq!(Object(&plain).secret_name(), "scale-web-url");
         plain.data["spec"]["name"] = json!("more web");
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_mistake_is_told_with_its_field() {
-        let mut wrong = object(Value::Null);
+        let mut wrong = object(&Value::Null);
         wrong.data["spec"]["scaleServiceConfig"]["min"] = json!(9);
         let obstacle = definition(&wrong, None).unwrap_err();
         assert_eq!(obstacle.reason(), "InvalidSpec");
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_status_is_written_when_it_tells_something_new() {
-        let first = told(&object(Value::Null), None).unwrap();
+        let first = told(&object(&Value::Null), None).unwrap();
         let status = &first["status"];
         assert_eq!(status["observedGeneration"], 3);
         let condition = &status["conditions"][0];
@@ -244,12 +244,12 @@ mod tests {
             (&json!("True"), &json!("Registered"))
         );
         assert_eq!(condition["lastTransitionTime"], "1970-01-01T00:00:01Z");
-        let ready = object(status.clone());
+        let ready = object(status);
         assert_eq!(told(&ready, None), None);
 
         let passing = Obstacle::Passing("no answer in time".to_owned());
         assert_eq!(told(&ready, Some(&passing)), None);
-        let unknown = told(&object(Value::Null), Some(&passing)).unwrap();
+        let unknown = told(&object(&Value::Null), Some(&passing)).unwrap();
         assert_eq!(unknown["status"]["conditions"][0]["status"], "Unknown");
         let refused = Obstacle::refused("NameTaken", "another has it".to_owned());
         let refused = told(&ready, Some(&refused)).unwrap();
