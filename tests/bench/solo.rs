@@ -47,7 +47,7 @@ impl SoloWorker {
             retention: Retention::default(),
         });
         Self {
-            worker: worker.await.unwrap(),
+            worker: worker.await,
             directory,
             registry,
         }

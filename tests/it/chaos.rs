@@ -41,11 +41,13 @@ struct Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_goes_through_everything_and_its_records_fit() {
-    let folder = tempfile::tempdir().unwrap();
+    // Kept when the story does not come to its end.
+    let folder = tempfile::tempdir().unwrap().keep();
+    println!("logs are in {}", folder.display());
     let mut random = Random::seeded();
-    let cluster = NatsCluster::start(folder.path(), &mut random).await;
+    let cluster = NatsCluster::start(&folder, &mut random).await;
     let url = cluster.url();
-    let fleet = Fleet::start(folder.path(), &url, "replicas = 3", INGRESSES, WORKERS).await;
+    let fleet = Fleet::start(&folder, &url, "replicas = 3", INGRESSES, WORKERS).await;
     let scene = Arc::new(Scene::set(fleet).await);
     let callers: Vec<_> = (0..CALLERS)
         .map(|number| tokio::spawn(call(Arc::clone(&scene), random.below(u64::MAX), number)))
@@ -57,9 +59,8 @@ async fn a_fleet_goes_through_everything_and_its_records_fit() {
     }
     let found = conclude(&scene, &url).await;
     drop(cluster);
-    if let Err(error) = found {
-        panic!("{error}\nlogs are kept in {}", folder.keep().display());
-    }
+    found.unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 impl Scene {

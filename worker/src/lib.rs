@@ -49,6 +49,8 @@ use outcome_log::OutcomeLog;
 pub use outcome_log::{Import, ImportError};
 pub use receiver_resources::{ReceiverResources, ReceiverResourcesError};
 
+/// How long to wait before a backbone that does not answer is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How many bytes of triggers are in memory before more are left in the log.
 const WAITING_BYTES: usize = 96 * 1024 * 1024;
 
@@ -86,8 +88,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts to work on every partition that this process gets.
-    pub async fn start(options: WorkerOptions) -> Result<Self, Unavailable> {
+    /// Starts to work on every partition that this process gets. While the backbone does not answer, it is tried again.
+    pub async fn start(options: WorkerOptions) -> Self {
         let readiness = options.readiness;
         let log = Arc::new(OutcomeLog::new(
             options.outcome_log,
@@ -115,7 +117,7 @@ impl Worker {
         let fleet = Fleet::new(Arc::clone(&context), stop_working.clone());
         working.spawn(fleet.run());
         platforms::watch(&context.platforms, &readiness, &working, &stop_working);
-        let census = context.backbone.leases.census().await?;
+        let census = persist(async || context.backbone.leases.census().await).await;
         let audit = Arc::new(Audit::new(
             census.me,
             Arc::clone(&log),
@@ -128,14 +130,16 @@ impl Worker {
             context: Arc::clone(&context),
             audit,
         };
-        let serving = context.backbone.questions.serve(answers.answerer()).await?;
-        Ok(Self {
+        let answerer = answers.answerer();
+        let questions = &context.backbone.questions;
+        let serving = persist(async || questions.serve(Arc::clone(&answerer)).await).await;
+        Self {
             stop_working,
             stop_recording,
             working,
             recording,
             _serving: serving,
-        })
+        }
     }
 
     /// Stops: no new work, what runs may finish within `grace`, then the outcome log is closed. What is left
@@ -155,5 +159,18 @@ impl Worker {
         self.stop_recording.cancel();
         self.recording.close();
         self.recording.wait().await;
+    }
+}
+
+/// What `call` brings, which is made again until it succeeds.
+async fn persist<T>(call: impl AsyncFn() -> Result<T, Unavailable>) -> T {
+    loop {
+        match call().await {
+            Ok(found) => return found,
+            Err(error) => {
+                tracing::warn!(%error, "cannot start to work, trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
     }
 }

@@ -61,7 +61,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let backbone = nats.backbone();
     let readiness = Arc::clone(&probes.readiness);
     let directory = Directory::follow(Arc::clone(&backbone.registry), Arc::clone(&readiness));
-    let worker = Worker::start(WorkerOptions {
+    let starting = Worker::start(WorkerOptions {
         platforms: platforms::connect(&settings.projects, backbone.leases.ttl(), &health)?,
         names: platforms::names(&settings.projects),
         backbone,
@@ -72,8 +72,11 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         signing_key: settings.signing_key,
         retention: settings.retention,
         receiver_resources,
-    })
-    .await?;
+    });
+    let worker = tokio::select! {
+        worker = starting => worker,
+        () = stop.cancelled() => return Ok(()),
+    };
     readiness.started();
     stop.cancelled().await;
     worker.stop(grace).await;

@@ -101,7 +101,7 @@ impl Running {
             retention: settings.retention.clone(),
             receiver_resources,
         })
-        .await?;
+        .await;
         let demo = if sandbox.is_some() {
             demo::receiver(&backbone, &directory, settings.is_first_start).await?
         } else {

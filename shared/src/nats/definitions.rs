@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use async_nats::Client;
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::context::{AccountErrorKind, CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{
     Compression, Config, DiscardPolicy, Republish, RetentionPolicy, StorageType,
 };
@@ -28,6 +28,11 @@ pub(super) const RECEIVER_NOTICES: &str = "stormhook.appended.receivers";
 
 /// Where a stream says over how many partitions its groups are spread.
 const PARTITIONS: &str = "stormhook.partitions";
+/// How a server refuses an account, or everybody, for good.
+const NOT_ENABLED: [ErrorCode; 2] = [
+    ErrorCode::JETSTREAM_NOT_ENABLED,
+    ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT,
+];
 const TRIGGER_AGE: Duration = DAY.saturating_mul(30);
 const LEDGER_AGE: Duration = DAY.saturating_mul(90);
 
@@ -44,7 +49,17 @@ pub(super) async fn make_or_check(
 ) -> Result<Found, ConnectError> {
     let jetstream = jetstream::new(client.clone());
     if let Err(error) = jetstream.query_account().await {
-        return Err(ConnectError::NoJetStream(describe(&error)));
+        let reason = describe(&error);
+        // A cluster without a leader does not answer either, but its servers say that they have JetStream.
+        let is_refused = matches!(error.kind(), AccountErrorKind::JetStream(error) if NOT_ENABLED.contains(&error.error_code()));
+        return Err(if is_refused || !client.server_info().jetstream {
+            ConnectError::NoJetStream(reason)
+        } else {
+            ConnectError::Unreachable {
+                servers: options.addresses(),
+                reason,
+            }
+        });
     }
     let partitions = options.partitions.unwrap_or(Partitions::DEFAULT);
     let triggers = Config {

@@ -131,13 +131,19 @@ impl Stream {
             .client
             .publish_with_reply(subject, inbox, request.to_string().into());
         published.await.map_err(down)?;
-        let mut messages = Vec::new();
+        let mut messages: Vec<Stored> = Vec::new();
         let collect = async {
             while let Some(answer) = answers.next().await {
+                let before = messages.last().map_or(0, |message| message.sequence);
                 match answer.status.map(|status| status.as_u16()) {
-                    None => messages.push(stored(answer)?),
-                    // The end of the batch, and that there is nothing.
-                    Some(204 | 404) => return Ok(()),
+                    None => {
+                        check_joint(answer.headers.as_ref(), before)?;
+                        messages.push(stored(answer)?);
+                    }
+                    // The end of the batch.
+                    Some(204) => return check_joint(answer.headers.as_ref(), before),
+                    // There is nothing.
+                    Some(404) => return Ok(()),
                     Some(503) => return Err(down(format!("no server holds stream {}", self.name))),
                     Some(_) => {
                         return Err(down(answer.description.unwrap_or_default()));
@@ -264,6 +270,16 @@ fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Unavailable>
         .map_err(|error| down(format!("an answer cannot be read: {error}")))
 }
 
+/// Whether a part of an answer follows the one with the message at `before`; 0 for the first. Answers come from another
+/// server of a cluster as plain messages, of which some may not arrive, as when it learns too late who listens.
+fn check_joint(headers: Option<&HeaderMap>, before: u64) -> Result<(), Unavailable> {
+    let told = headers.and_then(|headers| headers.get_last("Nats-Last-Sequence"));
+    match told.and_then(|told| told.as_str().parse::<u64>().ok()) {
+        Some(told) if told == before => Ok(()),
+        _ => Err(down("a part of an answer was lost on its way")),
+    }
+}
+
 fn stored(message: Message) -> Result<Stored, Unavailable> {
     let headers = message.headers.unwrap_or_default();
     let sequence = headers
@@ -275,4 +291,23 @@ fn stored(message: Message) -> Result<Stored, Unavailable> {
         headers,
         payload: message.payload,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_an_answer_that_was_lost_is_noticed() {
+        let after = |sequence: u64| {
+            let mut headers = HeaderMap::new();
+            headers.insert("Nats-Last-Sequence", sequence.to_string());
+            headers
+        };
+        assert!(check_joint(Some(&after(0)), 0).is_ok());
+        assert!(check_joint(Some(&after(7)), 7).is_ok());
+        assert!(check_joint(Some(&after(7)), 0).is_err());
+        assert!(check_joint(Some(&after(7)), 5).is_err());
+        assert!(check_joint(None, 5).is_err());
+    }
 }

@@ -182,16 +182,31 @@ impl Executor {
         }
     }
 
-    /// Reads from the log until that succeeds. The partition's reader records what cannot be read.
+    /// Reads from the log until that succeeds. The partition's reader records what cannot be read. What is read may come
+    /// from a server that is behind.
     async fn read(&self, part: &Part) -> Result<Vec<Logged>, Interrupted> {
         let log = &*self.context.backbone.triggers;
         let mut pauses = pauses();
         loop {
             match part.read(log, &self.key).await {
                 Ok(entries) => {
-                    if let Part::After(after, count) = part {
-                        let through = entries.last().map_or(*after, trigger_log::Entry::sequence);
-                        self.queue.read_from_log(through, entries.len() < *count);
+                    match part {
+                        Part::Places(places) => {
+                            if let Some(first) = places.first()
+                                && entries.len() < places.len()
+                            {
+                                self.queue.read_again(*first);
+                                return Ok(Vec::new());
+                            }
+                        }
+                        Part::After(after, count) => {
+                            let last = entries.last();
+                            let through = last.map_or(*after, trigger_log::Entry::sequence);
+                            self.queue.read_from_log(through, entries.len() < *count);
+                            if last.is_none() {
+                                pause(&mut pauses, None, &self.stop).await?;
+                            }
+                        }
                     }
                     return Ok(entries.into_iter().filter_map(readable).collect());
                 }

@@ -136,6 +136,16 @@ impl GroupQueue {
         }
     }
 
+    /// Notes that not all was found that stands at `first` and after it: it has to be read from the log.
+    pub(crate) fn read_again(&self, first: Sequence) {
+        let mut inner = self.lock();
+        inner.taken = Sequence(first.0.saturating_sub(1));
+        inner.has_overflowed = true;
+        inner.places.clear();
+        let dropped = inner.waiting.drain(..).map(|logged| weight(&logged)).sum();
+        self.budget.give_back(dropped);
+    }
+
     /// Notes that everything up to `through` is settled.
     pub(crate) fn settle(&self, through: Sequence) {
         let mut inner = self.lock();
@@ -207,6 +217,9 @@ mod tests {
         assert!(matches!(queue.take(2), Taken::Nothing));
         queue.push(logged(13));
         assert!(matches!(queue.take(2), Taken::Triggers(taken, _) if taken == [logged(13)]));
+        queue.push(logged(14));
+        queue.read_again(Sequence(12));
+        assert!(matches!(queue.take(2), Taken::ReadAfter(Sequence(11), ..)));
     }
 
     #[test]
