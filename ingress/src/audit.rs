@@ -120,6 +120,7 @@ pub(crate) async fn entries(
     let grant = authorize(&app, &request, Need::Read)?;
     needs_everything(&grant)?;
     let query = EntriesQuery {
+        worker: None,
         after: number(&request, "after")?,
         through: number(&request, "through")?,
         since: time(&request, "since")?,

@@ -23,6 +23,7 @@ mod forwarded_requests;
 mod history;
 mod host_groups;
 mod live_feed;
+mod older_record;
 mod platform_down;
 mod platform_news;
 mod process_killed;

@@ -213,7 +213,7 @@ impl Story {
                 let outcomes: Vec<_> = outcomes.iter().map(|draft| draft.settle(0, *at)).collect();
                 self.settle(&outcomes)
             }
-            Entry::Managed(_) | Entry::NotDone { .. } | Entry::Signed(_) => {
+            Entry::Managed(_) | Entry::NotDone { .. } | Entry::Signed(_) | Entry::Began { .. } => {
                 Err("this does not belong into a group with triggers".to_owned())
             }
         }

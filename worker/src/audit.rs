@@ -150,6 +150,8 @@ impl Audit {
     }
 
     async fn sign(&self) -> Result<SignedHead, Unanswered> {
+        // A log that is still being built ends far before where the head would be recorded.
+        self.log.level(Duration::ZERO).await?;
         let Place { number, hash } = self.log.read(|store| Ok(store.meta().last())).await?;
         let key = self.key.as_ref().ok_or(Unanswered::NoKey)?;
         let head = key.sign(number, hash, Timestamp::now());

@@ -45,8 +45,8 @@ use context::Context;
 use fleet::Fleet;
 use group::{Budget, Progress};
 pub use metrics::WorkerMetrics;
-use outcome_log::OutcomeLog;
 pub use outcome_log::{Import, ImportError};
+use outcome_log::{OutcomeLog, Peers};
 pub use receiver_resources::{ReceiverResources, ReceiverResourcesError};
 
 /// How long to wait before a backbone that does not answer is asked again.
@@ -94,7 +94,7 @@ impl Worker {
         let log = Arc::new(OutcomeLog::new(
             options.outcome_log,
             Arc::clone(&readiness),
-            options.metrics.outcome_log_entries.clone(),
+            &options.metrics,
         ));
         let context = Arc::new(Context {
             backbone: options.backbone,
@@ -110,9 +110,12 @@ impl Worker {
         let stop_working = CancellationToken::new();
         let stop_recording = CancellationToken::new();
         let recording = TaskTracker::new();
-        recording.spawn(
-            Arc::clone(&log).keep(Arc::clone(&context.backbone.ledger), stop_recording.clone()),
+        let peers = Peers::new(
+            Arc::clone(&context.backbone.leases),
+            Arc::clone(&context.backbone.questions),
         );
+        let ledger = Arc::clone(&context.backbone.ledger);
+        recording.spawn(Arc::clone(&log).keep(ledger, peers, stop_recording.clone()));
         let working = TaskTracker::new();
         let fleet = Fleet::new(Arc::clone(&context), stop_working.clone());
         working.spawn(fleet.run());

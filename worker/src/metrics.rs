@@ -20,6 +20,7 @@ pub struct WorkerMetrics {
     pub(crate) ledger_conflicts: Counter,
     pub(crate) undecodable: Counter,
     pub(crate) outcome_log_entries: Gauge,
+    pub(crate) outcome_log_contradictions: Counter,
     plans: Counter,
     settled: Family<StatusLabel, Counter>,
     settle_seconds: Histogram,
@@ -46,6 +47,7 @@ impl WorkerMetrics {
             ledger_conflicts: Counter::default(),
             undecodable: Counter::default(),
             outcome_log_entries: Gauge::default(),
+            outcome_log_contradictions: Counter::default(),
             plans: Counter::default(),
             settled: Family::default(),
             settle_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 20)),
@@ -73,6 +75,11 @@ impl WorkerMetrics {
             "stormhook_outcome_log_entries",
             "Entries of this worker's outcome log",
             metrics.outcome_log_entries.clone(),
+        );
+        registry.register(
+            "stormhook_outcome_log_contradictions",
+            "Recorded signed heads that are not of this worker's outcome log",
+            metrics.outcome_log_contradictions.clone(),
         );
         registry.register(
             "stormhook_plans",
@@ -124,7 +131,10 @@ impl Sample {
             }
             (Entry::Performed { .. }, None) | (Entry::Abandoned { .. }, _) => {}
             // Others append these; a group's executor does not.
-            (Entry::Managed(_) | Entry::NotDone { .. } | Entry::Signed(_), _) => {}
+            (
+                Entry::Managed(_) | Entry::NotDone { .. } | Entry::Signed(_) | Entry::Began { .. },
+                _,
+            ) => {}
         }
         sample
     }

@@ -61,7 +61,9 @@ impl<'a> Outcomes<'a> {
                 return Ok(());
             }
             // These belong to no trigger.
-            Entry::Managed(_) | Entry::NotDone { .. } | Entry::Signed(_) => return Ok(()),
+            Entry::Managed(_) | Entry::NotDone { .. } | Entry::Signed(_) | Entry::Began { .. } => {
+                return Ok(());
+            }
             Entry::Performed { plan, performance } => {
                 match self.open_plans.end(self.ledger, plan).await? {
                     Some(plan) => plan.outcomes(&performance).collect(),

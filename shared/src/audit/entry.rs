@@ -77,6 +77,13 @@ pub enum LogEntry {
         /// The head.
         head: SignedHead,
     },
+    /// The log begins here, as nobody had what was before: neither the ledger nor another worker.
+    Began {
+        /// The last record of the ledger that is gone.
+        after: Revision,
+        /// When that was found.
+        at: Timestamp,
+    },
 }
 
 impl LogEntry {
@@ -88,7 +95,7 @@ impl LogEntry {
             Self::Abandoned { .. } => None,
             Self::Called { calls, .. } => calls.kept.first().map(|call| call.at),
             Self::Managed { call, .. } => Some(call.at),
-            Self::NotDone { at, .. } => Some(*at),
+            Self::NotDone { at, .. } | Self::Began { at, .. } => Some(*at),
             Self::Signed { head } => Some(head.at),
         }
     }

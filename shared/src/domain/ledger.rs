@@ -84,6 +84,14 @@ pub enum Entry {
     },
     /// A worker signed the head of its outcome log. Stands in a group of its own, [`GroupKey::signed_heads`].
     Signed(SignedHead),
+    /// Neither the ledger nor a worker had what stands up to `after` any more, so that outcome logs begin behind it. Stands
+    /// in a group of its own, [`GroupKey::beginnings`].
+    Began {
+        /// The last record that is gone.
+        after: Revision,
+        /// When that was found.
+        at: Timestamp,
+    },
 }
 
 /// An action with an absolute goal, written down before it is performed.
@@ -392,7 +400,8 @@ impl Group {
             | Entry::Abandoned { .. }
             | Entry::Managed(_)
             | Entry::NotDone { .. }
-            | Entry::Signed(_) => {}
+            | Entry::Signed(_)
+            | Entry::Began { .. } => {}
             Entry::Performed { performance, .. } => {
                 for (draft, verdict) in self
                     .open_plan

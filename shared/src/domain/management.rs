@@ -93,4 +93,9 @@ impl GroupKey {
     pub fn signed_heads() -> Self {
         Self::named("audit//heads")
     }
+
+    /// The ledger's group of places where outcome logs begin whose older part is gone. No trigger belongs to it.
+    pub fn beginnings() -> Self {
+        Self::named("audit//beginnings")
+    }
 }

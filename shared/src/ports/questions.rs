@@ -189,6 +189,7 @@ impl Question {
         match self {
             Self::Head { worker, .. } | Self::Verify { worker, .. } => worker.as_ref(),
             Self::Rebuild { worker } => Some(worker),
+            Self::Entries(query) => query.worker.as_ref(),
             _ => None,
         }
     }

@@ -10,6 +10,9 @@ use crate::domain::time::Timestamp;
 /// Which entries of the outcome log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntriesQuery {
+    /// Of which worker; of any where absent.
+    #[serde(default)]
+    pub worker: Option<WorkerId>,
     /// Those after this one; from the first that is kept, or the first since a time, where absent.
     pub after: Option<u64>,
     /// Up to this one; to the last, or the last before a time, where absent.
@@ -77,7 +80,7 @@ pub struct EntriesPage {
 }
 
 /// A place between two entries of the outcome log, as the ledger's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// All entries of this record, and of all before, come before it.
     pub applied: Revision,

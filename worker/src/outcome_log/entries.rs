@@ -103,7 +103,7 @@ impl Store {
             after,
             through,
             entries: Vec::new(),
-            position: (through == meta.entries).then_some(Position {
+            position: (through == meta.entries && !meta.is_unfinished()).then_some(Position {
                 applied: meta.applied,
                 beyond: meta.beyond,
             }),
@@ -253,6 +253,7 @@ mod tests {
     fn query(after: Option<u64>, since: Option<i64>, until: Option<i64>) -> EntriesQuery {
         let minute = |minute: i64| Timestamp::from_millis(minute * 60_000);
         EntriesQuery {
+            worker: None,
             after,
             through: None,
             since: since.map(minute),

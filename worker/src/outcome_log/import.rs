@@ -1,5 +1,4 @@
-//! Makes an outcome log of an export: for a restored backup, and for a worker whose ledger does not reach back to where the
-//! log of the others begins.
+//! Makes an outcome log of an export, for a restored backup.
 
 use std::path::Path;
 
@@ -43,11 +42,7 @@ impl Import {
     /// Adds the next entry, as it was exported.
     pub fn add(&mut self, text: &str) -> Result<(), ImportError> {
         let number = self.store.meta().entries + self.waiting.len() as u64 + 1;
-        let entry: LogEntry =
-            serde_json::from_str(text).map_err(|_| ImportError::Foreign(number))?;
-        if serde_json::to_string(&entry).ok().as_deref() != Some(text) {
-            return Err(ImportError::Foreign(number));
-        }
+        let entry = parsed(text).ok_or(ImportError::Foreign(number))?;
         self.waiting.push(entry);
         if self.waiting.len() == block::LARGEST {
             self.write()?;
@@ -69,6 +64,13 @@ impl Import {
     }
 }
 
+/// The entry that stands in `text`, if this version would write it like that: its hash is over the text.
+pub(super) fn parsed(text: &str) -> Option<LogEntry> {
+    let entry: LogEntry = serde_json::from_str(text).ok()?;
+    let written = serde_json::to_string(&entry).ok()?;
+    (written == text).then_some(entry)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::store::tests::{entries, settled};
@@ -82,6 +84,7 @@ mod tests {
         let mut original = Store::open(&folder.path().join("original")).unwrap();
         original.append(Revision(1), &entries(300)).unwrap();
         let all = EntriesQuery {
+            worker: None,
             after: None,
             through: None,
             since: None,

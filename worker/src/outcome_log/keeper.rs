@@ -1,32 +1,38 @@
-//! Keeps the outcome log level with the ledger: opens and verifies it, sets a damaged one aside, and tails the
-//! ledger into it for as long as the worker runs.
+//! Keeps the outcome log open for as long as the worker runs: opens and verifies it, has it follow the ledger
+//! (`follow`), sets a damaged one aside (`aside`), and lets others read it.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use stormhook_shared::audit::entry::LogEntry;
 use stormhook_shared::configuration::Retention;
 use stormhook_shared::domain::ids::{Revision, Sequence};
 use stormhook_shared::domain::time::Timestamp;
-use stormhook_shared::ports::ledger::{Ledger, LedgerError};
+use stormhook_shared::ports::ledger::Ledger;
 use stormhook_shared::telemetry::Readiness;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::store::{Store, StoreError};
-use super::tail::Tail;
+use super::heads;
+use super::peers::Peers;
+use super::setback::{Setback, blocking, unwound};
+use super::store::{Meta, Store, StoreError};
 use super::verify::{Progress, Verification};
+use crate::metrics::WorkerMetrics;
 
 /// How long to wait before a disk that refused is tried again.
-const DISK_PAUSE: Duration = Duration::from_secs(2);
-/// How many damaged logs are kept for inspection.
-const MOST_SET_ASIDE: usize = 3;
+pub(super) const DISK_PAUSE: Duration = Duration::from_secs(2);
 /// The part's name in `/readyz`.
-const PART: &str = "outcome log";
+pub(super) const PART: &str = "outcome log";
+/// The part of `/readyz` that tells whether signed heads fit.
+const SIGNED_PART: &str = "signed heads";
+const CONTRADICTED: &str = "a signed head is recorded that is not of this worker's outcome log; compare the workers with \
+    `stormhook audit head` and heads that were kept elsewhere, and have the wrong ones built anew with \
+    `stormhook audit verify --worker … --rebuild`";
 /// How long a log is verified before it is used; a large one is verified further while it is in use.
 const VERIFIED_BEFORE_USE: Duration = Duration::from_secs(3);
 /// How many entries are verified while nothing is written.
@@ -34,16 +40,17 @@ const STEP: u64 = 4_096;
 
 /// The outcome log as the rest of the worker sees it.
 pub(crate) struct OutcomeLog {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     store: RwLock<Option<Store>>,
     waiting: Mutex<HashMap<Sequence, Vec<oneshot::Sender<()>>>>,
-    is_level: watch::Sender<bool>,
+    pub(super) is_level: watch::Sender<bool>,
     /// Up to where the ledger is in the log.
     applied: watch::Sender<Revision>,
     verified_at: Mutex<Option<Timestamp>>,
-    rebuild: Notify,
-    readiness: Arc<Readiness>,
+    pub(super) rebuild: Notify,
+    pub(super) readiness: Arc<Readiness>,
     entries: Gauge,
+    contradictions: Counter,
 }
 
 /// Why the log could not be asked.
@@ -58,8 +65,8 @@ pub(crate) enum Unreadable {
 }
 
 impl OutcomeLog {
-    /// The log in the folder `path`. Nothing is opened before [`OutcomeLog::keep`] runs. `entries` tells how many it has.
-    pub(crate) fn new(path: PathBuf, readiness: Arc<Readiness>, entries: Gauge) -> Self {
+    /// The log in the folder `path`. Nothing is opened before [`OutcomeLog::keep`] runs. It tells of itself in `metrics`.
+    pub(crate) fn new(path: PathBuf, readiness: Arc<Readiness>, metrics: &WorkerMetrics) -> Self {
         Self {
             path,
             store: RwLock::new(None),
@@ -69,14 +76,20 @@ impl OutcomeLog {
             verified_at: Mutex::default(),
             rebuild: Notify::new(),
             readiness,
-            entries,
+            entries: metrics.outcome_log_entries.clone(),
+            contradictions: metrics.outcome_log_contradictions.clone(),
         }
     }
 
-    /// Keeps the log level with `ledger` until `stop`.
-    pub(crate) async fn keep(self: Arc<Self>, ledger: Arc<dyn Ledger>, stop: CancellationToken) {
+    /// Keeps the log level with `ledger` until `stop`. What the ledger does not have any more comes from `peers`.
+    pub(crate) async fn keep(
+        self: Arc<Self>,
+        ledger: Arc<dyn Ledger>,
+        mut peers: Peers,
+        stop: CancellationToken,
+    ) {
         while !stop.is_cancelled() {
-            match self.open_and_follow(&*ledger, &stop).await {
+            match self.open_and_follow(&*ledger, &mut peers, &stop).await {
                 Ok(()) => break,
                 Err(Setback::Damaged(reason)) => self.set_aside(&reason).await,
                 Err(Setback::Disk(reason)) => {
@@ -209,69 +222,8 @@ impl OutcomeLog {
         }
     }
 
-    async fn open_and_follow(
-        self: &Arc<Self>,
-        ledger: &dyn Ledger,
-        stop: &CancellationToken,
-    ) -> Result<(), Setback> {
-        let (applied, verification) = self.open().await?;
-        self.readiness.report(PART, Ok(()));
-        tokio::select! {
-            followed = self.follow(ledger, applied, stop) => followed,
-            damage = self.verify_rest(verification) => Err(damage),
-            () = self.rebuild.notified() => Err(Setback::Damaged("an operator asked for it".to_owned())),
-        }
-    }
-
-    async fn follow(
-        self: &Arc<Self>,
-        ledger: &dyn Ledger,
-        mut applied: Revision,
-        stop: &CancellationToken,
-    ) -> Result<(), Setback> {
-        let mut tail = Tail::new(ledger);
-        if !tail
-            .goes_on_after(applied)
-            .await
-            .map_err(|error| Setback::of_ledger(&error))?
-        {
-            let message =
-                format!("it is at {applied} of the ledger, which does not go on from there");
-            return Err(Setback::Damaged(message));
-        }
-        loop {
-            let read = tokio::select! {
-                read = tail.read_after(applied) => read,
-                () = stop.cancelled() => return Ok(()),
-            };
-            let (through, entries) = match read {
-                Ok(read) => read,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot tail the ledger, trying again");
-                    tokio::select! {
-                        () = tokio::time::sleep(DISK_PAUSE) => continue,
-                        () = stop.cancelled() => return Ok(()),
-                    }
-                }
-            };
-            if through > applied {
-                self.append(through, entries).await?;
-                applied = through;
-                continue;
-            }
-            self.is_level.send_replace(true);
-            tokio::select! {
-                waited = ledger.wait_beyond(applied) => if let Err(error) = waited {
-                    tracing::warn!(%error, "cannot wait for the ledger, trying again");
-                    tokio::time::sleep(DISK_PAUSE).await;
-                },
-                () = stop.cancelled() => return Ok(()),
-            }
-        }
-    }
-
     /// Opens the log, and verifies it for a while. What is left to verify is returned.
-    async fn open(self: &Arc<Self>) -> Result<(Revision, Verification), Setback> {
+    pub(super) async fn open(self: &Arc<Self>) -> Result<(Meta, Verification), Setback> {
         let log = Arc::clone(self);
         blocking(move || {
             let (opened, verification) = unwound(|| {
@@ -289,14 +241,18 @@ impl OutcomeLog {
             let meta = opened.meta();
             tracing::info!(entries = meta.entries, head = %meta.head, "outcome log opened");
             log.tell(&opened);
+            log.readiness.report(SIGNED_PART, Ok(()));
             *log.store.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
-            Ok((meta.applied, verification))
+            Ok((meta, verification))
         })
         .await
     }
 
     /// Verifies what is left while the log is in use. Returns only if something is wrong.
-    async fn verify_rest(self: &Arc<Self>, verification: Verification) -> Setback {
+    pub(super) async fn verify_rest(self: &Arc<Self>, verification: Verification) -> Setback {
+        if verification.is_done() {
+            return std::future::pending().await;
+        }
         match self.verify(verification, Duration::MAX).await.1 {
             Err(Unreadable::Store(error)) => error.into(),
             Ok(_) | Err(Unreadable::NotLevel) => std::future::pending().await,
@@ -323,23 +279,48 @@ impl OutcomeLog {
         }
     }
 
-    async fn append(
+    /// Appends what comes of the ledger's records up to `through`.
+    pub(super) async fn append(
         self: &Arc<Self>,
         through: Revision,
         entries: Vec<LogEntry>,
     ) -> Result<(), Setback> {
+        let appended = self.change(move |store| {
+            store.append(through, &entries)?;
+            let contradiction = heads::contradiction(store, &entries)?;
+            Ok((entries, contradiction))
+        });
+        let (entries, contradiction) = appended.await?;
+        if let Some(reason) = contradiction {
+            self.contradicted(&reason);
+        }
+        self.wake(&entries);
+        Ok(())
+    }
+
+    /// Tells that a signed head is recorded which is not of this log: this one, or that of the worker that signed, is not
+    /// what was written.
+    fn contradicted(&self, reason: &str) {
+        tracing::error!(reason, "{CONTRADICTED}");
+        self.contradictions.inc();
+        let told = format!("{CONTRADICTED}: {reason}");
+        self.readiness.report(SIGNED_PART, Err(told));
+    }
+
+    /// Does `something` to the log, on a thread where it may block.
+    pub(super) async fn change<T: Send + 'static>(
+        self: &Arc<Self>,
+        something: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Setback> {
         let log = Arc::clone(self);
         blocking(move || {
-            {
-                let mut store = log.store.write().unwrap_or_else(PoisonError::into_inner);
-                let store = store
-                    .as_mut()
-                    .ok_or_else(|| StoreError::Damaged("it was closed".to_owned()))?;
-                unwound(|| store.append(through, &entries))?;
-                log.tell(store);
-            }
-            log.wake(&entries);
-            Ok(())
+            let mut store = log.store.write().unwrap_or_else(PoisonError::into_inner);
+            let store = store
+                .as_mut()
+                .ok_or_else(|| StoreError::Damaged("it was closed".to_owned()))?;
+            let done = unwound(|| something(store))?;
+            log.tell(store);
+            Ok(done)
         })
         .await
     }
@@ -367,26 +348,7 @@ impl OutcomeLog {
         }
     }
 
-    async fn set_aside(self: &Arc<Self>, reason: &str) {
-        self.is_level.send_replace(false);
-        self.close().await;
-        let aside = self
-            .path
-            .with_extension(format!("damaged-{}", Timestamp::now().as_millis()));
-        tracing::error!(reason, aside = %aside.display(), "the outcome log is set aside and rebuilt from the ledger");
-        if let Err(error) = tokio::fs::rename(&self.path, &aside).await {
-            let reason = format!(
-                "cannot set the outcome log at {} aside: {error}",
-                self.path.display()
-            );
-            tracing::error!(reason);
-            self.readiness.report(PART, Err(reason));
-            tokio::time::sleep(DISK_PAUSE).await;
-        }
-        drop_oldest(&self.path).await;
-    }
-
-    async fn close(self: &Arc<Self>) {
+    pub(super) async fn close(self: &Arc<Self>) {
         let log = Arc::clone(self);
         let close = move || {
             let store = log
@@ -410,68 +372,5 @@ impl OutcomeLog {
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<Sequence, Vec<oneshot::Sender<()>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Why the log has to be opened again.
-enum Setback {
-    Damaged(String),
-    Disk(String),
-}
-
-impl Setback {
-    fn of_ledger(error: &LedgerError) -> Self {
-        Self::Disk(error.to_string())
-    }
-}
-
-impl From<StoreError> for Setback {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Disk(error) => Self::Disk(error.to_string()),
-            StoreError::Damaged(reason) => Self::Damaged(reason),
-            StoreError::Entry(fault) => Self::Damaged(fault.to_string()),
-        }
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, Setback> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => Ok(result?),
-        Err(error) => Err(Setback::Damaged(error.to_string())),
-    }
-}
-
-/// sled 0.34 panics on some damage instead of saying so.
-fn unwound<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(StoreError::Damaged("sled panicked on it".to_owned())))
-}
-
-/// Keeps only the newest logs that were set aside.
-async fn drop_oldest(path: &Path) {
-    let (Some(folder), Some(name)) = (
-        path.parent(),
-        path.file_stem().and_then(|name| name.to_str()),
-    ) else {
-        return;
-    };
-    let prefix = format!("{name}.damaged-");
-    let Ok(mut entries) = tokio::fs::read_dir(folder).await else {
-        return;
-    };
-    let mut aside = Vec::new();
-    while let Ok(Some(entry)) = entries.next_entry().await {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            aside.push(entry.path());
-        }
-    }
-    aside.sort();
-    for old in aside.iter().rev().skip(MOST_SET_ASIDE) {
-        if let Err(error) = tokio::fs::remove_dir_all(old).await {
-            tracing::warn!(path = %old.display(), %error, "cannot remove an old damaged outcome log");
-        }
     }
 }

@@ -70,6 +70,13 @@ impl Meta {
             hash: self.head,
         }
     }
+
+    /// Whether it has entries of another worker's log, but not yet all of them, so that it does not say where in the
+    /// ledger it is.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        let nowhere = Position::default();
+        self.entries > 0 && (self.applied, self.beyond) == (nowhere.applied, nowhere.beyond)
+    }
 }
 
 /// Why the log cannot be used.
@@ -222,6 +229,22 @@ impl Store {
     /// Adds entries as one block, wherever in the ledger they come from.
     pub(super) fn add(&mut self, entries: &[LogEntry]) -> Result<(), StoreError> {
         self.write(self.meta.applied, self.meta.beyond, entries)
+    }
+
+    /// Adds entries of another worker's log, of which the first comes after `place`: where this log ends, unless it is empty.
+    /// Until [`Store::go_on_after`] says where in the ledger that is, the log is unfinished.
+    pub(super) fn take(&mut self, place: Place, entries: &[LogEntry]) -> Result<(), StoreError> {
+        if self.meta.entries == 0 {
+            self.begin_after(place)?;
+        } else if self.meta.last() != place {
+            let message = format!("entry {} is not the last", place.number);
+            return Err(StoreError::Damaged(message));
+        }
+        let nowhere = Position::default();
+        for block in entries.chunks(block::LARGEST) {
+            self.write(nowhere.applied, nowhere.beyond, block)?;
+        }
+        Ok(())
     }
 
     /// Has the log go on after `position` of the ledger.
@@ -420,7 +443,7 @@ pub(super) fn index(first: u64, entries: &[LogEntry]) -> Indexed {
             LogEntry::Managed { call, .. } => keys::managed(&call.project, place),
             LogEntry::NotDone { project, .. } => keys::managed(project, place),
             LogEntry::Signed { head } => keys::signed(head.number, place),
-            LogEntry::Abandoned { .. } => continue,
+            LogEntry::Abandoned { .. } | LogEntry::Began { .. } => continue,
         };
         keys.insert(key, place.to_be_bytes().to_vec());
     }

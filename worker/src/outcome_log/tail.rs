@@ -15,6 +15,15 @@ const LARGEST_PAGE: usize = 256;
 /// About how many entries are made at once: records of a storm bring a thousand each, others one.
 const ENTRIES: usize = 2_000;
 
+/// What comes of some records.
+pub(super) struct Page {
+    /// The place of the first of them.
+    pub(super) first: Revision,
+    /// That of the last.
+    pub(super) through: Revision,
+    pub(super) entries: Vec<LogEntry>,
+}
+
 /// Reads the ledger from its beginning to its end.
 pub(super) struct Tail<'a> {
     ledger: &'a dyn Ledger,
@@ -31,20 +40,44 @@ impl<'a> Tail<'a> {
         }
     }
 
-    /// Whether the ledger goes on where a log that has everything up to `applied` ends.
-    pub(super) async fn goes_on_after(&self, applied: Revision) -> Result<bool, LedgerError> {
-        let reach = self.ledger.reach().await?;
-        Ok(applied >= reach.after && applied <= reach.through)
+    /// The entries that come of the records after `applied`, if there are any.
+    pub(super) async fn read_after(&mut self, applied: Revision) -> Result<Page, LedgerError> {
+        let places = self.ledger.read(applied, self.page).await?;
+        let page = Page {
+            first: places.first().map_or(applied, |place| place.revision),
+            through: places.last().map_or(applied, |place| place.revision),
+            entries: self.translate_all(places).await?,
+        };
+        let is_large = page.entries.len() > ENTRIES;
+        self.page = if is_large {
+            self.page / 2
+        } else {
+            self.page * 2
+        }
+        .clamp(1, LARGEST_PAGE);
+        Ok(page)
     }
 
-    /// The entries that come of the records after `applied`, and the last record's place.
-    pub(super) async fn read_after(
+    /// The entries that come of the last records up to `through` of a ledger that has none up to `gone`: as many as can be
+    /// told.
+    pub(super) async fn last_entries(
         &mut self,
-        applied: Revision,
-    ) -> Result<(Revision, Vec<LogEntry>), LedgerError> {
-        let mut through = applied;
+        gone: Revision,
+        through: Revision,
+    ) -> Result<Vec<LogEntry>, LedgerError> {
+        let before = through.0.saturating_sub(LARGEST_PAGE as u64);
+        let after = Revision(before.max(gone.0));
+        let mut places = self.ledger.read(after, LARGEST_PAGE).await?;
+        places.retain(|place| place.revision <= through);
+        let is_untold = |place: &Place| matches!(&place.record, Ok(Record { entry: Entry::Performed { plan, .. }, .. }) if *plan <= gone);
+        let untold = places.iter().rposition(is_untold);
+        let told = places.split_off(untold.map_or(0, |last| last + 1));
+        self.translate_all(told).await
+    }
+
+    async fn translate_all(&mut self, places: Vec<Place>) -> Result<Vec<LogEntry>, LedgerError> {
         let mut entries = Vec::new();
-        for Place { revision, record } in self.ledger.read(applied, self.page).await? {
+        for Place { revision, record } in places {
             match record {
                 Ok(record) => self.translate(revision, record, &mut entries).await?,
                 // The same on every worker, so that their chains stay equal.
@@ -52,16 +85,8 @@ impl<'a> Tail<'a> {
                     tracing::error!(%revision, reason, "undecodable record in the ledger, passed over");
                 }
             }
-            through = revision;
         }
-        let is_large = entries.len() > ENTRIES;
-        self.page = if is_large {
-            self.page / 2
-        } else {
-            self.page * 2
-        }
-        .clamp(1, LARGEST_PAGE);
-        Ok((through, entries))
+        Ok(entries)
     }
 
     async fn translate(
@@ -114,6 +139,8 @@ impl<'a> Tail<'a> {
                 at,
             }),
             Entry::Signed(head) => entries.push(LogEntry::Signed { head }),
+            // It stands first in the logs that begin there, and is no news to others.
+            Entry::Began { .. } => {}
             Entry::Settled {
                 outcomes,
                 at,

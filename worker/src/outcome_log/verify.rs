@@ -78,6 +78,11 @@ impl Verification {
         self.at
     }
 
+    /// Whether everything was read.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done
+    }
+
     /// The number of entries before the first.
     pub(crate) fn base(&self) -> u64 {
         self.base.number
@@ -165,7 +170,7 @@ impl Verification {
                     self.expected[3].add(next.number, next.number);
                 }
                 LogEntry::Called { record, .. } => self.expected[4].add(next.number, record.0),
-                LogEntry::Abandoned { .. } => {}
+                LogEntry::Abandoned { .. } | LogEntry::Began { .. } => {}
             }
         }
         if self.at.hash != block.head || !is_whole {

@@ -129,11 +129,7 @@ fn hire(world: &Arc<World>, name: String) -> Arc<Nerve> {
     let directory = Directory::follow(Arc::clone(&backbone.registry), Arc::default());
     let platform = SimulatedPlatform::new(Arc::clone(world), Arc::clone(&nerve));
     let metrics = WorkerMetrics::register(&mut Registry::default());
-    let log = OutcomeLog::new(
-        std::path::PathBuf::new(),
-        Arc::default(),
-        metrics.outcome_log_entries.clone(),
-    );
+    let log = OutcomeLog::new(std::path::PathBuf::new(), Arc::default(), &metrics);
     let context = Arc::new(Context {
         receiver_resources: ReceiverResources::none(),
         backbone,

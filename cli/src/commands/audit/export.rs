@@ -238,6 +238,10 @@ fn row(entry: &LogEntry) -> [String; COLUMNS.len()] {
             set(3, &"signed");
             set(9, &format!("head {} is {}", head.number, head.hash));
         }
+        LogEntry::Began { after, .. } => {
+            set(3, &"began");
+            set(9, &format!("nobody had the ledger up to {after} any more"));
+        }
     }
     row
 }
