@@ -27,6 +27,7 @@ mod receivers;
 mod record;
 mod redaction;
 mod redelivery;
+mod replay;
 mod routes;
 mod schemas;
 mod session;

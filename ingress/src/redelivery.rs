@@ -39,7 +39,10 @@ pub(crate) async fn act(
         return Ok(HttpResponse::Ok().json(trigger_json::item(&first, &link)));
     }
     let what = (Call::Redeliver, Subject::Trigger { id: origin });
-    let asked = json!({"trigger": id, "ignoresCooldown": trigger.ignores_cooldown});
+    let mut asked = json!({"trigger": id, "ignoresCooldown": trigger.ignores_cooldown});
+    if let Some(key) = idempotency::key(request.headers())? {
+        asked["key"] = json!(key); // A replay's is its name.
+    }
     let recorded = record(&app, &request, &grant, what, (None, Some(asked))).await?;
     if let Err(error) = endpoint::append(&app, trigger).await {
         return Err(recorded.not_done(&app.record, error).await);

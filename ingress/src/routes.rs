@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::{
     audit, backup, counts, endpoint, events, openapi, page, receiver_actions, receivers,
-    redelivery, schemas, session, system, targets, triggers, what_if,
+    redelivery, replay, schemas, session, system, targets, triggers, what_if,
 };
 
 /// An address with what it answers.
@@ -42,8 +42,9 @@ pub(crate) const PLACES: &[Place] = &[
     place("/v1-webhooks/receivers/{id}/what-if", "POST", |at| {
         at.route(web::post().to(what_if::compare))
     }),
-    place("/v1-webhooks/triggers", "GET", |at| {
+    place("/v1-webhooks/triggers", "GET, POST", |at| {
         at.route(web::get().to(triggers::list))
+            .route(web::post().to(replay::act))
     }),
     place("/v1-webhooks/triggers/{id}", "GET, POST", |at| {
         at.route(web::get().to(triggers::show))

@@ -65,6 +65,53 @@ async fn what_failed_is_sent_again_in_its_order() {
     assert!(told.starts_with("0 sent again, 12 were sent"), "{told}");
     assert_eq!(up.history("").await.len(), 24);
 
+    // Who replayed what is in the record, each time, and what was sent names the replay.
+    let calls = wait::until("both replays in the record", || async {
+        let (_, page) = up.api(Method::GET, "audit/calls?limit=100", None).await;
+        let calls = page["data"].as_array().cloned().unwrap_or_default();
+        let replays = calls.iter().filter(|call| call["call"] == "replay");
+        if replays.count() == 2 {
+            Ok(calls)
+        } else {
+            Err(page.to_string())
+        }
+    })
+    .await;
+    let replay = calls.iter().find(|call| call["call"] == "replay").unwrap();
+    let wish = &replay["after"];
+    assert_eq!(
+        (&wish["id"], &wish["triggers"]),
+        (&json!("one"), &json!(12))
+    );
+    assert_eq!(
+        (&wish["status"], &wish["group"]),
+        (&json!("failed"), &Value::Null)
+    );
+    assert!(
+        wish["since"].is_string() && wish["until"].is_string(),
+        "{wish}"
+    );
+    assert!(replay["accessKey"].is_string(), "{replay}");
+    let named = calls
+        .iter()
+        .filter(|call| call["after"]["key"] == "replay one");
+    assert_eq!(named.count(), 12);
+    let (code, told, error) = run(folder.path(), &["audit", "calls"]).await;
+    assert_eq!(code, 0, "{error}");
+    assert!(
+        told.contains("12 triggers since ") && told.contains("status failed"),
+        "{told}"
+    );
+    // It is refused what is no replay.
+    let (status, error) = up
+        .api(
+            Method::POST,
+            "triggers?action=replay",
+            Some(&json!({"id": "x"})),
+        )
+        .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{error}");
+
     // What repeats another one is not sent beside it.
     let told = fine(folder.path(), &["--group", "service/1a5/1s5"]).await;
     assert!(told.contains("6 would be sent again, 6 not"), "{told}");

@@ -65,6 +65,11 @@ pub async fn run(options: ReplayOptions) -> Result<()> {
         "if this is interrupted, go on with: {}",
         range.command(&options, &id)
     );
+    let wish = range
+        .wish(&client, &options, &id, selection.sent.len())
+        .await?;
+    let query = [("action", "replay")];
+    client.send(Method::POST, "triggers", &query, &wish).await?;
     apply(&client, &selection, &options, &id).await
 }
 
@@ -123,6 +128,34 @@ impl Range {
         }
         words.push(format!("--rate {} --id '{id}'", options.rate));
         words.join(" ")
+    }
+
+    /// The replay `id` of `count` triggers of this range, for the record.
+    async fn wish(
+        &self,
+        client: &Client,
+        options: &ReplayOptions,
+        id: &str,
+        count: usize,
+    ) -> Result<Value> {
+        let mut wish = json!({
+            "id": id,
+            "triggers": count,
+            "since": self.since,
+            "until": self.until,
+            "ignoresCooldown": options.ignore_cooldown,
+            "rate": options.rate,
+        });
+        if let Some(receiver) = &self.receiver {
+            wish["receiverId"] = json!(client.receiver_id(receiver).await?);
+        }
+        if let Some(group) = &self.group {
+            wish["group"] = json!(group);
+        }
+        if let Some(status) = self.status {
+            wish["status"] = json!(status);
+        }
+        Ok(wish)
     }
 
     async fn query(&self, client: &Client) -> Result<Vec<(&'static str, String)>> {

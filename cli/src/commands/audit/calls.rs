@@ -78,9 +78,10 @@ fn row(call: &Value) -> [String; 7] {
         ];
     }
     let subject = &call["subject"];
-    let which = match subject["name"].as_str() {
-        Some(name) => name.to_owned(),
-        None => text(&subject["id"]),
+    let which = match (subject["name"].as_str(), &call["after"]["id"]) {
+        (Some(name), _) => name.to_owned(),
+        (None, id) if subject["type"] == "triggers" => text(id),
+        (None, _) => text(&subject["id"]),
     };
     [
         number,
@@ -89,8 +90,34 @@ fn row(call: &Value) -> [String; 7] {
         text(&call["source"]["address"]),
         text(&call["call"]),
         which,
-        change(&call["before"], &call["after"]),
+        match call["call"].as_str() {
+            Some("replay") => replay(&call["after"]),
+            _ => change(&call["before"], &call["after"]),
+        },
     ]
+}
+
+/// Which triggers a replay sends again.
+fn replay(wish: &Value) -> String {
+    let mut told = format!(
+        "{} triggers since {} until {}",
+        text(&wish["triggers"]),
+        text(&wish["since"]),
+        text(&wish["until"])
+    );
+    for (name, field) in [
+        ("receiver", "receiverId"),
+        ("group", "group"),
+        ("status", "status"),
+    ] {
+        if let Some(value) = wish[field].as_str() {
+            told.push_str(&format!(", {name} {value}"));
+        }
+    }
+    if wish["ignoresCooldown"] == true {
+        told.push_str(", ignoring cooldowns");
+    }
+    format!("{told}, {} a second", text(&wish["rate"]))
 }
 
 /// The fields that differ.
