@@ -22,6 +22,7 @@ pub(crate) async fn follow(
 ) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Read)?;
     let seen = last_seen(&request)?;
+    let wants_all = wants_all(&request)?;
     if app.feed.viewers() >= MOST_VIEWERS {
         let message = format!("{MOST_VIEWERS} viewers follow already; try again later");
         return Err(ApiError::unavailable(message));
@@ -31,7 +32,7 @@ pub(crate) async fn follow(
         // The page renews its session meanwhile, and comes back with the new one.
         Instant::now() + left.max(Duration::from_secs(1))
     });
-    let events = app.feed.view(grant.project, seen, until).await;
+    let events = app.feed.view(grant.project, (seen, wants_all), until).await;
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -54,4 +55,16 @@ fn last_seen(request: &HttpRequest) -> Result<Option<Place>, ApiError> {
         .map_err(|error: NotAPlace| {
             ApiError::invalid("InvalidFormat", "Last-Event-ID", error.to_string())
         })
+}
+
+/// Whether every trigger and outcome is wanted, however many were missed.
+fn wants_all(request: &HttpRequest) -> Result<bool, ApiError> {
+    match parameter(request, "complete").as_deref() {
+        None | Some("" | "false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => {
+            let message = format!("complete is true or false, not {other:?}");
+            Err(ApiError::invalid("InvalidOption", "complete", message))
+        }
+    }
 }

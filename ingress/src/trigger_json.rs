@@ -29,6 +29,7 @@ pub(crate) fn item(item: &HistoryItem, link: &str) -> Value {
         "state": if item.outcome.is_some() { "settled" } else { "pending" },
         "acceptedAt": trigger.accepted_at,
         "source": trigger.source,
+        "idempotencyKey": trigger.idempotency_key,
         "replayOf": trigger.replay_of,
         "parentId": trigger.parent_id,
         "outcome": item.outcome.as_ref().map(outcome),
@@ -41,7 +42,6 @@ pub(crate) fn detail(detail: &TriggerDetail, base: &str, project: &ProjectId) ->
     let shown_item = |one: &HistoryItem| item(one, &link(base, project, one.trigger.id));
     let mut shown = shown_item(&detail.item);
     let trigger = &detail.item.trigger;
-    shown["idempotencyKey"] = json!(trigger.idempotency_key);
     shown["bodySha256"] = json!(trigger.body_sha256);
     shown["bodyBytes"] = json!(trigger.body_bytes);
     shown["attempts"] = json!(

@@ -1,8 +1,15 @@
 //! "Who called that, and what came of it?": history by every filter, in both orders, page by page.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use stormhook_tests::up::{Hook, Up, run};
+use stormhook_tests::up::{Hook, Up, program, run};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 /// Fires `hook` with an idempotency key and returns the trigger's id.
 async fn fire(up: &Up, hook: &Hook, key: &str) -> String {
@@ -183,5 +190,87 @@ async fn questions_of_history_that_make_no_sense_are_explained() {
         assert_eq!(code, 1);
         assert!(error.contains(why) && error.lines().count() == 1, "{error}");
     }
+    up.stop().await;
+}
+
+/// `stormhook history --follow`, whose lines are read as they come.
+struct Following {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Following {
+    fn start(folder: &Path, more: &[&str]) -> Self {
+        let mut child = Command::new(program())
+            .args(["history", "--follow", "--format", "json", "--limit", "2"])
+            .args(more)
+            .env("STORMHOOK_DATA_DIR", folder)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let output = child.stdout.take().unwrap();
+        let lines = BufReader::new(output).lines();
+        Self { child, lines }
+    }
+
+    async fn next(&mut self) -> (u64, String) {
+        let line = tokio::time::timeout(Duration::from_secs(60), self.lines.next_line());
+        let line = line.await.expect("a line in time").unwrap().unwrap();
+        let trigger: Value = serde_json::from_str(&line).unwrap();
+        let state = trigger["state"].as_str().unwrap().to_owned();
+        (trigger["sequence"].as_u64().unwrap(), state)
+    }
+
+    async fn signal(&self, name: &str) {
+        let id = self.child.id().unwrap().to_string();
+        let sent = Command::new("kill").args([name, &id]).status().await;
+        assert!(sent.unwrap().success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_does_not_outrun_who_follows() {
+    const STORM: usize = 12_000;
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let hook = up
+        .scaling("up", "1s5", "up", (1, 1_000_000), json!({}))
+        .await;
+    let short = json!({"deadlineSeconds": 1});
+    let doomed = up.scaling("doomed", "1s6", "up", (1, 9), short).await;
+    for number in 0..3 {
+        fire(&up, &hook, &number.to_string()).await;
+    }
+    up.settled().await;
+    let mut following = Following::start(folder.path(), &[]);
+    let mut failed = Following::start(folder.path(), &["--status", "failed"]);
+    let newest: Vec<_> = up.history("&order=asc").await;
+    for trigger in &newest[1..] {
+        let place = trigger["sequence"].as_u64().unwrap();
+        assert_eq!(following.next().await, (place, "settled".to_owned()));
+    }
+    // It reads nothing, as if its terminal was held, while more happens than the feed keeps for it.
+    following.signal("-STOP").await;
+    let firing = (0..16).map(async |_| {
+        for _ in 0..STORM / 16 {
+            assert_eq!(up.fire(&hook).await.unwrap().0, StatusCode::ACCEPTED);
+        }
+    });
+    futures::future::join_all(firing).await;
+    up.settled().await;
+    following.signal("-CONT").await;
+    let mut settled = BTreeMap::new();
+    while settled.len() < STORM {
+        let (place, state) = following.next().await;
+        if state == "settled" {
+            *settled.entry(place).or_insert(0) += 1;
+        }
+    }
+    assert!(settled.values().all(|times| *times == 1), "{settled:?}");
+    // A filter on outcomes shows what comes to fit it.
+    up.tweak("knobs", &json!({"errorRate": 1.0})).await;
+    assert_eq!(up.fire(&doomed).await.unwrap().0, StatusCode::ACCEPTED);
+    assert_eq!(failed.next().await.1, "settled");
     up.stop().await;
 }

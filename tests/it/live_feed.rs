@@ -167,6 +167,37 @@ async fn who_cannot_go_on_is_told_to_begin_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_wants_everything_goes_on_where_others_begin_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let hook = up.scaling("up", "1s5", "up", (1, 100), json!({})).await;
+    let seen = view(&up, "").await.last_id;
+    fire(&up, &hook, 3).await;
+    up.scaling("other", "1s6", "up", (1, 100), json!({})).await;
+    up.settled().await;
+    up.stop().await;
+    // Which receivers changed meanwhile is not known any more after a restart.
+    let up = Up::start(folder.path()).await;
+    let mut viewer = view(&up, &seen).await;
+    assert_eq!(viewer.next().await.unwrap().kind, "begin");
+    assert_eq!(viewer.next().await.unwrap().kind, "reload");
+    let everything = format!("{EVENTS}&complete=true");
+    let request = up.admin_request(Method::GET, &everything);
+    let mut viewer = Viewer::begin(request.header("last-event-id", &seen)).await;
+    let events = viewer.take(6, &["trigger", "outcome"]).await;
+    for kind in ["trigger", "outcome"] {
+        assert_eq!(told(&events, kind).len(), 3, "{kind}");
+    }
+    let wrong = up.admin_request(Method::GET, &format!("{EVENTS}&complete=x"));
+    let (status, error) = read(wrong).await;
+    assert_eq!(
+        (status, &error["fieldName"]),
+        (StatusCode::BAD_REQUEST, &json!("complete"))
+    );
+    up.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_viewer_slows_nobody() {
     const TRIGGERS: usize = 15_000;
     let folder = tempfile::tempdir().unwrap();

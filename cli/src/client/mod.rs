@@ -5,7 +5,7 @@ pub mod credentials;
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -74,6 +74,21 @@ impl Client {
             file.write_all(&part)?;
         }
         Ok(())
+    }
+
+    /// Follows the live feed, with every trigger and outcome behind the event `last_id`, or from now on.
+    pub async fn events(&self, last_id: Option<&str>) -> Result<Response> {
+        let url = self.url("events", &[("complete", "true")])?;
+        let mut request = self.request(Method::GET, url).timeout(LONG_TIMEOUT);
+        if let Some(id) = last_id {
+            request = request.header("last-event-id", id);
+        }
+        let answer = self.sent(request).await?;
+        if !answer.status().is_success() {
+            read(answer).await?;
+            bail!(NO_JSON);
+        }
+        Ok(answer)
     }
 
     /// Asks for a page that an earlier answer named, on the server that is spoken to.

@@ -1,7 +1,7 @@
 //! `stormhook history`.
 
-use std::collections::HashSet;
-use std::time::Duration;
+mod feed;
+mod told;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -11,42 +11,47 @@ use super::table::{print, table, text};
 use crate::arguments::{HistoryFormat, HistoryOptions};
 use crate::client::Client;
 use crate::moment::moment;
+use feed::Feed;
+use told::{Filter, Told};
 
-/// How often `--follow` asks for what is new.
-const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 /// The most that the API gives at once.
 const LARGEST_PAGE: u64 = 1_000;
 const COLUMNS: [&str; 8] = [
     "accepted", "id", "receiver", "group", "state", "code", "scale", "why",
 ];
 
-/// Shows triggers and what came of them, the newest first; with `--follow` or `--oldest-first`, the oldest first.
+/// Shows triggers and what came of them, the newest first; with `--oldest-first`, the oldest first; with `--follow`, what
+/// happens from then on, too.
 pub async fn run(options: HistoryOptions) -> Result<()> {
     let client = Client::new(&options.server)?;
     let query = query(&client, &options).await?;
-    let mut triggers = pages(&client, &query, options.limit).await?;
-    if !options.follow {
-        return show(&triggers, options.format, true);
+    if options.follow {
+        return follow(&client, &query, &options).await;
     }
+    let triggers = pages(&client, &query, options.limit).await?;
+    show(&triggers, options.format, true)
+}
+
+/// Shows the newest, the oldest of them first, and then each trigger as it is accepted and as it is settled. What happens
+/// comes from the live feed, which is begun before the list is read: nothing is missed in between, and none of a storm.
+async fn follow(
+    client: &Client,
+    query: &[(&'static str, String)],
+    options: &HistoryOptions,
+) -> Result<()> {
+    let filter = Filter::new(query)?;
+    let mut feed = Feed::begin(client).await?;
+    let mut triggers = pages(client, query, options.limit).await?;
     triggers.reverse();
     show(&triggers, options.format, true)?;
-    let mut shown: HashSet<String> = triggers.iter().map(mark).collect();
+    let mut told = Told::new(&triggers);
     loop {
-        tokio::time::sleep(FOLLOW_INTERVAL).await;
-        let mut triggers = pages(&client, &query, LARGEST_PAGE).await?;
-        triggers.reverse();
-        let still: HashSet<String> = triggers.iter().map(mark).collect();
-        triggers.retain(|trigger| !shown.contains(&mark(trigger)));
-        shown = still;
+        let mut triggers = feed.next().await?;
+        triggers.retain(|trigger| told.is_new(trigger) && filter.fits(trigger));
         if !triggers.is_empty() {
             show(&triggers, options.format, false)?;
         }
     }
-}
-
-/// A trigger is shown again once it is settled.
-fn mark(trigger: &Value) -> String {
-    format!("{} {}", trigger["sequence"], text(&trigger["state"]))
 }
 
 async fn query(client: &Client, options: &HistoryOptions) -> Result<Vec<(&'static str, String)>> {

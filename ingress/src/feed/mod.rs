@@ -87,11 +87,12 @@ impl Feed {
         (feed, task)
     }
 
-    /// What happens in `project`: from `seen` on or, where that is absent, from now on, `until` at most.
+    /// What happens in `project`: from `seen` on or, where that is absent, from now on, `until` at most. Who `wants_all`
+    /// triggers and outcomes goes on however long ago `seen` is.
     pub(crate) async fn view(
         &self,
         project: ProjectId,
-        seen: Option<Place>,
+        (seen, wants_all): (Option<Place>, bool),
         until: Option<Instant>,
     ) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
         self.viewers.send_modify(|viewers| *viewers += 1);
@@ -107,6 +108,7 @@ impl Feed {
             until,
             stop: self.stop.clone(),
             counted,
+            wants_all,
         };
         viewer.stream(begins, seen)
     }

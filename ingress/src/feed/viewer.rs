@@ -40,6 +40,8 @@ pub(super) struct Viewer {
     pub(super) until: Option<Instant>,
     pub(super) stop: CancellationToken,
     pub(super) counted: Counted,
+    /// It goes on with every trigger and outcome, however much it has missed; not so with changes of receivers.
+    pub(super) wants_all: bool,
 }
 
 /// What a viewer does next.
@@ -132,7 +134,7 @@ impl Viewer {
         let goal = begins.place;
         if seen.registry < goal.registry {
             let (after, changes) = &begins.changes;
-            return Ok(if seen.registry < *after {
+            return Ok(if seen.registry < *after && !self.wants_all {
                 Missed::TooMuch
             } else {
                 Missed::Page(changes.clone(), Step::Registry(goal.registry))
@@ -148,7 +150,7 @@ impl Viewer {
     }
 
     async fn missed_triggers(&self, seen: &Place, goal: Place) -> Result<Missed, Unavailable> {
-        if goal.trigger.0 - seen.trigger.0 > FARTHEST_BACK {
+        if self.is_too_far(goal.trigger.0, seen.trigger.0) {
             return Ok(Missed::TooMuch);
         }
         let log = &self.backbone.triggers;
@@ -163,7 +165,7 @@ impl Viewer {
         let ledger = &*self.backbone.ledger;
         let after = seen.ledger.complete();
         let reach = ledger.reach().await?;
-        if after < reach.after || goal.ledger.complete().0.saturating_sub(after.0) > FARTHEST_BACK {
+        if after < reach.after || self.is_too_far(goal.ledger.complete().0, after.0) {
             return Ok(Missed::TooMuch);
         }
         let mut outcomes = Outcomes::new(ledger, &self.base);
@@ -178,6 +180,10 @@ impl Viewer {
         };
         let through = Step::Ledger(super::place::LedgerPlace::through(through));
         Ok(Missed::Page(events, through))
+    }
+
+    fn is_too_far(&self, goal: u64, seen: u64) -> bool {
+        !self.wants_all && goal.saturating_sub(seen) > FARTHEST_BACK
     }
 
     fn own(&self, events: Vec<(ProjectId, Event)>) -> Vec<Event> {
