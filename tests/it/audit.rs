@@ -138,6 +138,9 @@ async fn an_export_is_checked_without_a_server_and_by_hand() {
     let told = fine(folder, &["audit", "check", &later]).await;
     let first = signed["number"].as_u64().unwrap() + 1;
     assert!(told.contains(&format!(": {first} to ")), "{told}");
+    assert!(told.contains("no signed head vouches for"), "{told}");
+    let error = fails(folder, &["audit", "check", &later, "--key", key]).await;
+    assert!(error.contains("nothing in it is signed"), "{error}");
     let error = fails(
         folder,
         &["audit", "check", &later, "--head", &place("nothing")],

@@ -145,6 +145,8 @@ pub struct Checked {
     pub ended: Place,
     /// How many signed heads in it, or given beforehand, fit it.
     pub signed_heads: u64,
+    /// Up to which of its entries they vouch for it; absent where none of them is of its entries.
+    pub vouched: Option<u64>,
 }
 
 impl Checker {
@@ -184,10 +186,14 @@ impl Checker {
         let Some(began) = self.began.filter(|_| self.is_over) else {
             return Err(self.fault("the export is cut off here"));
         };
+        let signed_heads = self.heads.fitting();
+        let vouched = self.heads.vouched().filter(|number| *number > began.number);
+        self.heads.end(began, self.at)?;
         Ok(Checked {
             began,
             ended: self.at,
-            signed_heads: self.heads.end(began, self.at)?,
+            signed_heads,
+            vouched,
         })
     }
 
@@ -329,13 +335,23 @@ mod tests {
         let whole = lines.join("\n");
         let checked = check(whole.as_bytes(), Vec::new()).unwrap();
         assert_eq!((checked.ended, checked.signed_heads), (end, 1));
+        assert_eq!(checked.vouched, Some(2));
         let fault = check(lines[..4].join("\n").as_bytes(), Vec::new()).unwrap_err();
         assert_eq!(
             (fault.number, fault.what.as_str()),
             (4, "the export is cut off here")
         );
         let later = export(end, 3).0.join("\n");
-        assert_eq!(check(later.as_bytes(), Vec::new()).unwrap().began, end);
+        let checked = check(later.as_bytes(), Vec::new()).unwrap();
+        assert_eq!(
+            (checked.began, checked.vouched),
+            (end, Some(end.number + 2))
+        );
+        // A head of where an export begins does not vouch for what is in it.
+        let short = export(end, 2).0.join("\n");
+        let head = key().sign(end.number, end.hash, Timestamp::from_millis(0));
+        let checked = check(short.as_bytes(), vec![head]).unwrap();
+        assert_eq!((checked.signed_heads, checked.vouched), (1, None));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct KnownHeads {
     passed: VecDeque<ChainHash>,
     first: u64,
     fitting: u64,
+    /// The last entry that a fitting head is the hash of.
+    vouched: Option<u64>,
 }
 
 impl KnownHeads {
@@ -34,6 +36,7 @@ impl KnownHeads {
             passed: VecDeque::new(),
             first: 0,
             fitting: 0,
+            vouched: None,
         })
     }
 
@@ -77,10 +80,15 @@ impl KnownHeads {
         self.fitting
     }
 
-    /// The chain is over: every kept head must have been passed. Returns how many heads fitted.
-    pub fn end(mut self, began: Place, ended: Place) -> Result<u64, Fault> {
+    /// Up to which entry heads that fitted so far vouch for the chain, if one fitted.
+    pub fn vouched(&self) -> Option<u64> {
+        self.vouched
+    }
+
+    /// The chain is over: every kept head must have been passed.
+    pub fn end(mut self, began: Place, ended: Place) -> Result<(), Fault> {
         match self.kept.pop_first() {
-            None => Ok(self.fitting),
+            None => Ok(()),
             Some((number, _)) => Err(Fault {
                 number,
                 what: format!(
@@ -103,6 +111,7 @@ impl KnownHeads {
             });
         }
         self.fitting += 1;
+        self.vouched = self.vouched.max(Some(head.number));
         Ok(())
     }
 }

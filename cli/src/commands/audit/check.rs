@@ -41,7 +41,25 @@ pub fn run(options: &CheckOptions) -> Result<()> {
             checked.signed_heads
         ));
     }
+    let unsigned = unsigned(&checked);
+    if let (Some(unsigned), Some(key)) = (&unsigned, options.key)
+        && checked.vouched.is_none()
+    {
+        bail!(
+            "{} is a chain, but nothing in it is signed with key {key}: {unsigned}; give a signed head of one of its entries with \
+             --head, or leave --key away to check the chain alone",
+            path.display()
+        );
+    }
+    lines.extend(unsigned);
     print(&lines.join("\n"))
+}
+
+/// What no signed head vouches for, if there is something: whoever made the file can have made that up.
+fn unsigned(checked: &Checked) -> Option<String> {
+    let last = checked.ended.number;
+    let first = checked.vouched.unwrap_or(checked.began.number) + 1;
+    (first <= last).then(|| format!("no signed head vouches for entries {first} to {last}"))
 }
 
 fn check(options: &CheckOptions, kept: Vec<SignedHead>) -> Result<Checked> {
