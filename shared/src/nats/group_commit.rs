@@ -30,8 +30,9 @@ pub(super) struct GroupCommit {
     queue: mpsc::Sender<Waiting>,
     /// How many messages are under way at most.
     most: usize,
-    /// Absent where the stream takes no atomic batches.
-    pace: Option<Arc<Mutex<Pace>>>,
+    /// The stream takes atomic batches.
+    is_atomic: bool,
+    pace: Arc<Mutex<Pace>>,
 }
 
 struct Waiting {
@@ -57,7 +58,8 @@ impl GroupCommit {
             stream,
             queue: sender,
             most,
-            pace: is_atomic.then_some(pace),
+            is_atomic,
+            pace,
         }
     }
 
@@ -68,20 +70,17 @@ impl GroupCommit {
         payload: Bytes,
     ) -> Result<u64, Unavailable> {
         self.stream.check_connection()?;
-        let Some(pace) = &self.pace else {
-            return alone(&self.stream, subject, payload).await;
-        };
-        let under_way = UnderWay::begin(pace);
+        let under_way = UnderWay::begin(&self.pace);
         if under_way.count > self.most {
             return Err(Unavailable::Overloaded(NAME));
         }
         let left = Instant::now();
         let result = match under_way.way {
-            Way::Alone => alone(&self.stream, subject, payload).await,
-            Way::Together => self.queue(subject, payload).await,
+            Way::Together if self.is_atomic => self.queue(subject, payload).await,
+            Way::Alone | Way::Together => alone(&self.stream, subject, payload).await,
         };
         if result.is_ok() {
-            locked(pace).took(under_way.way, left.elapsed(), under_way.count);
+            locked(&self.pace).took(under_way.way, left.elapsed(), under_way.count);
         }
         result
     }
