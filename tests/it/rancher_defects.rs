@@ -143,6 +143,7 @@ async fn a_conflict_that_was_stored_is_not_added_to() {
     assert_eq!(up.scale("1s6").await, 3);
     assert_eq!(up.calls().await.len(), 1);
 
+    state_of(&up, "1s6", "active").await;
     // In this state every write would be stored and refused: it is waited out.
     up.tweak("knobs", &json!({"conflictRate": 0.0, "settleMs": 300}))
         .await;
