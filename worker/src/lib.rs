@@ -120,7 +120,7 @@ impl Worker {
         let fleet = Fleet::new(Arc::clone(&context), stop_working.clone());
         working.spawn(fleet.run());
         platforms::watch(&context.platforms, &readiness, &working, &stop_working);
-        let census = persist(async || context.backbone.leases.census().await).await;
+        let census = until_done(async || context.backbone.leases.census().await).await;
         let audit = Arc::new(Audit::new(
             census.me,
             Arc::clone(&log),
@@ -135,7 +135,7 @@ impl Worker {
         };
         let answerer = answers.answerer();
         let questions = &context.backbone.questions;
-        let serving = persist(async || questions.serve(Arc::clone(&answerer)).await).await;
+        let serving = until_done(async || questions.serve(Arc::clone(&answerer)).await).await;
         Self {
             stop_working,
             stop_recording,
@@ -166,7 +166,7 @@ impl Worker {
 }
 
 /// What `call` brings, which is made again until it succeeds.
-async fn persist<T>(call: impl AsyncFn() -> Result<T, Unavailable>) -> T {
+async fn until_done<T>(call: impl AsyncFn() -> Result<T, Unavailable>) -> T {
     loop {
         match call().await {
             Ok(found) => return found,

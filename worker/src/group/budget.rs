@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 const HEAD_BYTES: usize = 600;
 /// What a trigger is assumed to take that is not read yet.
 const USUAL_BYTES: usize = 1_200;
+/// How many triggers wait by their places, over all groups: eight bytes each.
+const MOST_PLACES: usize = 4_000_000;
 /// How many triggers can be read at once even when there is no room.
 const FEWEST: usize = 8;
 /// How long to wait for room before nothing is expected to be settled soon.
@@ -20,6 +22,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: AtomicUsize,
+    places: AtomicUsize,
     /// Nothing was given back for a while, as a platform is down or slow.
     is_stuck: AtomicBool,
     given_back: Notify,
@@ -37,6 +40,7 @@ impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
         Self {
             left: AtomicUsize::new(bytes),
+            places: AtomicUsize::new(MOST_PLACES),
             is_stuck: AtomicBool::new(false),
             given_back: Notify::new(),
         }
@@ -44,11 +48,17 @@ impl Budget {
 
     /// Takes `bytes`, if there are as many.
     pub(super) fn take(&self, bytes: usize) -> bool {
-        self.left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(bytes)
-            })
-            .is_ok()
+        take(&self.left, bytes)
+    }
+
+    /// Takes the room for a place, if there is some.
+    pub(super) fn take_place(&self) -> bool {
+        take(&self.places, 1)
+    }
+
+    /// Gives back the room for so many places.
+    pub(super) fn give_back_places(&self, count: usize) {
+        self.places.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Gives back what was taken.
@@ -100,6 +110,12 @@ impl Drop for Hold {
             self.budget.give_back(self.bytes);
         }
     }
+}
+
+fn take(left: &AtomicUsize, count: usize) -> bool {
+    let less = |left: usize| left.checked_sub(count);
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+        .is_ok()
 }
 
 /// What a trigger takes.

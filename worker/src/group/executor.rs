@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backoff::backoff::Backoff;
-use futures::future::try_join_all;
 use stormhook_shared::decide::{Batch, Seen, Waiting, fold};
 use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::group::GroupKey;
@@ -14,14 +13,14 @@ use stormhook_shared::domain::ledger::{Entry, Group, OpenPlan, Performance, Plan
 use stormhook_shared::domain::outcome::{Code, Verdict};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::Logged;
-use stormhook_shared::ports::Unavailable;
 use stormhook_shared::ports::leases::Lease;
 use stormhook_shared::ports::ledger::LedgerError;
 use stormhook_shared::ports::platform::{Need, Platform, PlatformError};
-use stormhook_shared::ports::trigger_log::{self, TriggerLog};
+use stormhook_shared::ports::trigger_log;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::Hold;
+use super::part::{Part, readable};
 use super::performance::{End, Interrupted, Performer, pause, pauses};
 use super::queue::{GroupQueue, Taken};
 use crate::context::Context;
@@ -31,11 +30,6 @@ use crate::platforms::recording;
 /// How many triggers are decided at once. Their record stays below a mebibyte, the largest message that
 /// nats-server takes by default.
 const LARGEST_BATCH: usize = 1_000;
-/// Up to how many places from each other triggers are read together: to find the next one, nats-server looks at all in
-/// between.
-const CLOSE: u64 = 8;
-/// How many triggers are read at once where they are far from each other.
-const READS_AT_ONCE: usize = 64;
 /// How long to wait for the copy of the registry that a trigger was accepted under.
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -193,7 +187,7 @@ impl Executor {
                     match part {
                         Part::Places(places) => {
                             if let Some(first) = places.first()
-                                && entries.len() < places.len()
+                                && !part.is_all_in(&entries)
                             {
                                 self.queue.read_again(*first);
                                 return Ok(Vec::new());
@@ -521,48 +515,6 @@ impl Executor {
                 Err(Setback::Reload)
             }
         }
-    }
-}
-
-/// Which of a group's triggers to read.
-enum Part {
-    /// Those at these places.
-    Places(Vec<Sequence>),
-    /// So many after this place.
-    After(Sequence, usize),
-}
-
-impl Part {
-    async fn read(
-        &self,
-        log: &dyn TriggerLog,
-        group: &GroupKey,
-    ) -> Result<Vec<trigger_log::Entry>, Unavailable> {
-        let places = match self {
-            Self::Places(places) => places,
-            Self::After(after, count) => return log.read_group(group, *after, *count).await,
-        };
-        let (Some(first), Some(last)) = (places.first(), places.last()) else {
-            return Ok(Vec::new());
-        };
-        let distance = (last.0 - first.0) / places.len() as u64;
-        if distance <= CLOSE {
-            let before = Sequence(first.0.saturating_sub(1));
-            return log.read_group(group, before, places.len()).await;
-        }
-        let mut found = Vec::with_capacity(places.len());
-        for some in places.chunks(READS_AT_ONCE) {
-            let some = try_join_all(some.iter().map(|place| log.get(*place))).await?;
-            found.extend(some.into_iter().flatten().map(trigger_log::Entry::Trigger));
-        }
-        Ok(found)
-    }
-}
-
-fn readable(entry: trigger_log::Entry) -> Option<Logged> {
-    match entry {
-        trigger_log::Entry::Trigger(logged) => Some(logged),
-        trigger_log::Entry::Undecodable { .. } => None,
     }
 }
 

@@ -4,6 +4,7 @@
 mod budget;
 mod children;
 mod executor;
+mod part;
 mod performance;
 mod progress;
 mod pursuit;

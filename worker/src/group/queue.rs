@@ -13,8 +13,6 @@ use super::budget::{Budget, Hold, weight};
 
 /// How many triggers of one group wait in memory.
 const MOST_WAITING: usize = 2_000;
-/// How many more wait by their places.
-const MOST_PLACES: usize = 100_000;
 
 /// The triggers of one group between the partition's reader and the group's executor.
 #[derive(Debug)]
@@ -79,7 +77,7 @@ impl GroupQueue {
         let is_next = !inner.has_overflowed && inner.places.is_empty();
         if is_next && inner.waiting.len() < MOST_WAITING && self.budget.take(weight(&logged)) {
             inner.waiting.push_back(logged);
-        } else if !inner.has_overflowed && inner.places.len() < MOST_PLACES {
+        } else if !inner.has_overflowed && self.budget.take_place() {
             inner.places.push_back(logged.sequence);
         } else {
             inner.has_overflowed = true;
@@ -113,6 +111,7 @@ impl GroupQueue {
         if left > 0 {
             let (count, hold) = self.budget.reserve(most.min(left));
             let places: Vec<_> = inner.places.drain(..count.min(left)).collect();
+            self.budget.give_back_places(places.len());
             if let Some(last) = places.last() {
                 inner.taken = *last;
             }
@@ -141,6 +140,7 @@ impl GroupQueue {
         let mut inner = self.lock();
         inner.taken = Sequence(first.0.saturating_sub(1));
         inner.has_overflowed = true;
+        self.budget.give_back_places(inner.places.len());
         inner.places.clear();
         let dropped = inner.waiting.drain(..).map(|logged| weight(&logged)).sum();
         self.budget.give_back(dropped);
@@ -170,8 +170,10 @@ impl GroupQueue {
 
 impl Drop for GroupQueue {
     fn drop(&mut self) {
-        let bytes = self.lock().waiting.iter().map(weight).sum();
-        self.budget.give_back(bytes);
+        let inner = self.lock();
+        self.budget
+            .give_back(inner.waiting.iter().map(weight).sum());
+        self.budget.give_back_places(inner.places.len());
     }
 }
 
