@@ -7,6 +7,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use stormhook_tests::fleet::Fleet;
 use stormhook_tests::nats::{NatsServer, jetstream};
+use stormhook_tests::nats_cluster::NatsCluster;
+use stormhook_tests::random::Random;
 use stormhook_tests::up::{Hook, Up, http, read};
 use stormhook_tests::wait;
 use tokio::process::Command;
@@ -28,6 +30,39 @@ async fn fire_until(up: &Up, hook: &Hook, status: StatusCode) -> Value {
         }
     })
     .await
+}
+
+/// Waits until the program at `address` says of itself that it is not ready, with `reason`, and returns all that it says.
+async fn unready(address: &str, reason: &str) -> String {
+    wait::until(reason, || async {
+        let answer = http().get(format!("{address}/readyz")).send().await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        let text = answer.text().await.map_err(|error| error.to_string())?;
+        if text.contains(reason) {
+            Ok(text)
+        } else {
+            Err(text)
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_wait_for_a_cluster_to_have_a_leader() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = NatsCluster::start(folder.path(), &mut Random::seeded()).await;
+    let url = cluster.url();
+    let mut fleet = Fleet::start(folder.path(), &url, "replicas = 3", 0, 0).await;
+    for number in [1, 2] {
+        cluster.kill(number).await;
+    }
+    let (child, address) = fleet.spawn_ingress(0).await;
+    unready(&address, "JetStream does not answer").await;
+    for number in [1, 2] {
+        cluster.restart(number);
+    }
+    fleet.adopt_ingress(child, address).await;
+    fleet.start_worker(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,17 +115,7 @@ async fn programs_wait_for_nats_and_say_where_they_look_for_it() {
     nats.kill().await;
     let mut fleet = Fleet::start(folder.path(), &nats.url(), "", 0, 0).await;
     let (child, address) = fleet.spawn_ingress(0).await;
-    let waiting = wait::until("an unready ingress", || async {
-        let answer = http().get(format!("{address}/readyz")).send().await;
-        let answer = answer.map_err(|error| error.to_string())?;
-        let text = answer.text().await.map_err(|error| error.to_string())?;
-        if text.contains("no NATS server answers") {
-            Ok(text)
-        } else {
-            Err(text)
-        }
-    })
-    .await;
+    let waiting = unready(&address, "no NATS server answers").await;
     assert!(waiting.contains(&nats.address()), "{waiting}");
     let answer = http()
         .post(format!("{address}/v1-webhooks/endpoint"))

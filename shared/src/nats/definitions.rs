@@ -55,7 +55,7 @@ pub(super) async fn make_or_check(
         return Err(if is_refused || !client.server_info().jetstream {
             ConnectError::NoJetStream(reason)
         } else {
-            ConnectError::Unreachable {
+            ConnectError::Leaderless {
                 servers: options.addresses(),
                 reason,
             }

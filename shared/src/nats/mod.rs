@@ -126,6 +126,16 @@ pub enum ConnectError {
         "JetStream is not enabled on the NATS server, or not for this account: {0}; start nats-server with -js, or enable it in its configuration"
     )]
     NoJetStream(String),
+    /// The servers have JetStream, which does not answer.
+    #[error(
+        "JetStream does not answer at {servers}: {reason}; a cluster answers once most of its servers run and have chosen a leader"
+    )]
+    Leaderless {
+        /// Where, without passwords.
+        servers: String,
+        /// Why.
+        reason: String,
+    },
     /// A stream cannot be made.
     #[error("make stream {stream}: {reason}")]
     NotMade {
@@ -151,7 +161,10 @@ pub enum ConnectError {
 impl ConnectError {
     /// Whether the same may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::NotMade { .. })
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Leaderless { .. } | Self::NotMade { .. }
+        )
     }
 }
 
