@@ -4,6 +4,8 @@ ARG BUILD_IMAGE=rust:1.95-slim-trixie
 ARG RUNTIME_IMAGE=debian:trixie-slim
 
 FROM ${BUILD_IMAGE} AS build
+# jemalloc is built with it.
+RUN command -v make || { apt-get update && apt-get install --yes --no-install-recommends make; }
 WORKDIR /source
 COPY . .
 RUN cargo build --release --locked --package stormhook-cli --package stormhook-ingress --package stormhook-worker

@@ -4,7 +4,7 @@ use serde_json::json;
 use stormhook_tests::fleet::Fleet;
 use stormhook_tests::nats::NatsServer;
 
-use super::report::Report;
+use super::report;
 use super::{LOAD, NATS_SECTION, bare, wrk};
 
 /// The settings of nats-server: what it calls them, and what the ratio should be.
@@ -14,7 +14,7 @@ const SETTINGS: [(&str, &str, f64); 2] = [
 ];
 
 /// Measures both under each setting.
-pub async fn measure(report: &mut Report) {
+pub async fn measure() {
     for (name, setting, target) in SETTINGS {
         for connections in [64, 256] {
             let folder = tempfile::tempdir().unwrap();
@@ -31,17 +31,17 @@ pub async fn measure(report: &mut Report) {
             fleet.stop_worker(0).await;
             let ours = wrk::post(folder.path(), &url, connections, LOAD).await;
             let label = format!("{name}, {connections} connections");
-            report.line(
+            report::line(
                 &format!("accepted, {label}"),
                 format!("{:.0}/s", ours.rate),
                 &format!("p99 {}, {} refused", ours.p99, ours.refused),
             );
-            report.line(
+            report::line(
                 &format!("the bare handler, {label}"),
                 format!("{:.0}/s", bare.rate),
                 &format!("p99 {}, {} refused", bare.p99, bare.refused),
             );
-            report.line(
+            report::line(
                 "  ratio",
                 format!("{:.2}", ours.rate / bare.rate),
                 &format!(">= {target}"),

@@ -10,18 +10,18 @@
 
 mod accepting;
 mod bare;
-mod practice;
+mod publishing;
 mod record;
 mod report;
 mod settling;
+mod sharing;
 mod solo;
 mod storm;
 mod takeover;
+mod waiting;
 mod wrk;
 
 use std::time::Duration;
-
-use report::Report;
 
 /// How long each load lasts.
 const LOAD: Duration = Duration::from_secs(10);
@@ -36,26 +36,26 @@ async fn main() {
         .filter(|argument| !argument.starts_with('-'))
         .collect();
     let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part);
-    let mut report = Report::begin();
+    report::line("measure", "result", "target");
     if is_wanted("accepting") {
-        accepting::measure(&mut report).await;
+        accepting::measure().await;
     }
     if is_wanted("settling") {
-        settling::measure(&mut report).await;
+        settling::measure().await;
     }
     if is_wanted("storm") {
-        storm::measure(&mut report).await;
+        storm::measure().await;
     }
     if is_wanted("sharing") {
-        practice::sharing(&mut report).await;
+        sharing::measure().await;
     }
     if is_wanted("takeover") {
-        takeover::measure(&mut report).await;
+        takeover::measure().await;
     }
     if is_wanted("record") {
-        record::measure(&mut report).await;
+        record::measure().await;
     }
     if is_wanted("waiting") {
-        practice::waiting(&mut report).await;
+        waiting::measure().await;
     }
 }

@@ -9,6 +9,7 @@ use stormhook_shared::audit::export::Place;
 use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{Revision, Sequence, TriggerId};
 use stormhook_shared::domain::kind::{Driver, Target};
+use stormhook_shared::domain::ledger::{Entry, Record};
 use stormhook_shared::domain::outcome::{
     CalledReceiver, Code, Outcome, Status, TriggerFacts, Verdict,
 };
@@ -25,8 +26,8 @@ use stormhook_tests::random::Random;
 use stormhook_tests::wait;
 use stormhook_worker::Import;
 
-use super::report::{Report, percentile};
-use super::settling::receiver;
+use super::publishing::receiver;
+use super::report::{self, percentile};
 use super::solo::SoloWorker;
 
 /// How many outcomes there are, where the environment does not say.
@@ -42,7 +43,7 @@ const DEPTH: usize = 1_000;
 const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Makes a large record and asks it everything that users ask.
-pub async fn measure(report: &mut Report) {
+pub async fn measure() {
     let count = std::env::var("BENCH_OUTCOMES").map_or(OUTCOMES, |text| text.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let embedded = Embedded::open(&folder.path().join("backbone"), EmbeddedOptions::default());
@@ -56,15 +57,16 @@ pub async fn measure(report: &mut Report) {
         .create(receivers[0].clone())
         .await
         .unwrap();
+    let applied = ledger_record(&backbone).await;
     let path = folder.path().join("outcome-log");
     let began = Instant::now();
-    make(&path, &receivers, count);
-    report.line(
+    make(&path, &receivers, count, applied);
+    report::line(
         &format!("a record of {count} outcomes, written at"),
         format!("{:.0}/s", count as f64 / began.elapsed().as_secs_f64()),
         ">= 20000/s",
     );
-    report.line(
+    report::line(
         "  bytes on disk for an outcome",
         size(&path) / count,
         "<= 1200",
@@ -84,20 +86,31 @@ pub async fn measure(report: &mut Report) {
     })
     .await;
     let opened = began.elapsed().as_secs_f64();
-    report.line("  open, and answering", format!("{opened:.2} s"), "< 5 s");
-    pages(report, &backbone, &receivers, count).await;
-    what_if(report, &backbone, &receivers[0]).await;
+    report::line("  open, and answering", format!("{opened:.2} s"), "< 5 s");
+    pages(&backbone, &receivers, count).await;
+    what_if(&backbone, &receivers[0]).await;
     let began = Instant::now();
     verify(&backbone).await;
     let rate = count as f64 / began.elapsed().as_secs_f64();
-    report.line("  verified at", format!("{rate:.0}/s"), ">= 300000/s");
+    report::line("  verified at", format!("{rate:.0}/s"), ">= 300000/s");
     worker.stop().await;
     drop(backbone);
     embedded.close().await;
 }
 
+/// A record of the ledger, from which all of the outcome log is said to come: a worker goes on from there.
+async fn ledger_record(backbone: &Backbone) -> Revision {
+    let group = GroupKey::named("bench");
+    let entry = Entry::Abandoned {
+        plan: Revision(0),
+        reason: "it stands for those that a measurement leaves out".to_owned(),
+    };
+    let record = Record::apart(group, entry);
+    backbone.ledger.append(record, Revision(0)).await.unwrap()
+}
+
 /// Writes the record. One trigger in ten is above the maximum, one in a hundred failed, one in a thousand is a repetition.
-fn make(path: &Path, receivers: &[Receiver], count: u64) {
+fn make(path: &Path, receivers: &[Receiver], count: u64, applied: Revision) {
     let groups: Vec<GroupKey> = receivers.iter().map(Receiver::group).collect();
     let mut import = Import::begin(path, Place::START).unwrap();
     for number in 1..=count {
@@ -110,10 +123,7 @@ fn make(path: &Path, receivers: &[Receiver], count: u64) {
         };
         import.add(&serde_json::to_string(&entry).unwrap()).unwrap();
     }
-    let end = Position {
-        applied: Revision(0),
-        beyond: 0,
-    };
+    let end = Position { applied, beyond: 0 };
     import.finish(end).unwrap();
 }
 
@@ -190,7 +200,7 @@ fn history(receiver: &Receiver) -> HistoryQuery {
 }
 
 /// Asks for first pages with each filter, and for pages far down.
-async fn pages(report: &Report, backbone: &Backbone, receivers: &[Receiver], count: u64) {
+async fn pages(backbone: &Backbone, receivers: &[Receiver], count: u64) {
     let mut random = Random::from_seed(7);
     let mut any = || random.below(count) + 1;
     type Filter<'a> = Box<dyn FnMut(&mut HistoryQuery) + 'a>;
@@ -257,7 +267,7 @@ async fn pages(report: &Report, backbone: &Backbone, receivers: &[Receiver], cou
             filter(&mut query);
             async move { page(backbone, query).await.is_some() }
         });
-        line(report, &format!("first page, filter: {name}"), times.await);
+        line(&format!("first page, filter: {name}"), times.await);
     }
     for (name, status) in [
         ("none", None),
@@ -272,11 +282,7 @@ async fn pages(report: &Report, backbone: &Backbone, receivers: &[Receiver], cou
             let query = deep.clone();
             async move { page(backbone, query).await.is_some() }
         });
-        line(
-            report,
-            &format!("page {DEPTH}, filter: {name}"),
-            times.await,
-        );
+        line(&format!("page {DEPTH}, filter: {name}"), times.await);
     }
 }
 
@@ -300,13 +306,13 @@ async fn sample<F: Future<Output = bool>>(mut call: impl FnMut() -> F) -> Vec<f6
     times
 }
 
-fn line(report: &Report, what: &str, mut times: Vec<f64>) {
+fn line(what: &str, mut times: Vec<f64>) {
     let p99 = percentile(&mut times, 99);
-    report.line(&format!("  {what}, p99"), format!("{p99:.2} ms"), "< 10 ms");
+    report::line(&format!("  {what}, p99"), format!("{p99:.2} ms"), "< 10 ms");
 }
 
 /// What would have been if the receiver with the most triggers had had another maximum.
-async fn what_if(report: &Report, backbone: &Backbone, present: &Receiver) {
+async fn what_if(backbone: &Backbone, present: &Receiver) {
     let changed = Receiver {
         id: present.id,
         ..receiver("1s0", 100)
@@ -325,7 +331,7 @@ async fn what_if(report: &Report, backbone: &Backbone, present: &Receiver) {
         unreachable!("what-if is answered, and not {answer:?}");
     };
     let took = began.elapsed().as_secs_f64();
-    report.line(
+    report::line(
         &format!("  what-if over {} triggers", comparison.triggers),
         format!("{took:.1} s"),
         "< 10 s for 1,000,000",

@@ -8,14 +8,14 @@ use stormhook_tests::fleet::Fleet;
 use stormhook_tests::nats::{NatsServer, jetstream};
 
 use super::NATS_SECTION;
-use super::practice::backbone;
-use super::report::Report;
-use super::settling::publish;
+use super::publishing::backbone;
+use super::publishing::publish;
+use super::report;
 
 const TRIGGERS: usize = 100_000;
 
 /// Publishes a storm on one group while a worker settles it, on a platform that takes 5 ms for a call.
-pub async fn measure(report: &mut Report) {
+pub async fn measure() {
     let folder = tempfile::tempdir().unwrap();
     let server = NatsServer::start(folder.path(), &jetstream(folder.path())).await;
     let fleet = Fleet::start(folder.path(), &server.url(), NATS_SECTION, 1, 1).await;
@@ -30,18 +30,18 @@ pub async fn measure(report: &mut Report) {
     up.settled().await;
     let drained = began.elapsed();
     let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
-    report.line(
+    report::line(
         &format!("storm of {TRIGGERS} on one group, platform 5 ms: writes to it"),
         up.call_count().await,
         "<= 300",
     );
-    report.line(
+    report::line(
         "  final scale",
         up.scale("1s5").await,
         &format!("{}", TRIGGERS + 1),
     );
-    report.line("  published within", seconds(published), "");
-    report.line(
+    report::line("  published within", seconds(published), "");
+    report::line(
         "  drained within, as a ratio to that",
         format!("{:.2}", drained.as_secs_f64() / published.as_secs_f64()),
         "<= 2",

@@ -9,14 +9,14 @@ use stormhook_tests::nats::{NatsServer, jetstream};
 use stormhook_tests::up::Hook;
 
 use super::NATS_SECTION;
-use super::report::{Report, percentile};
+use super::report::{self, percentile};
 
 const ROUNDS: usize = 20;
 const GROUPS: usize = 100;
 const WORKERS: usize = 2;
 
 /// Kills a worker twenty times and stops one as often, and fires at all groups each time.
-pub async fn measure(report: &mut Report) {
+pub async fn measure() {
     let folder = tempfile::tempdir().unwrap();
     let server = NatsServer::start(folder.path(), &jetstream(folder.path())).await;
     let mut fleet = Fleet::start(folder.path(), &server.url(), NATS_SECTION, 1, WORKERS).await;
@@ -47,7 +47,7 @@ pub async fn measure(report: &mut Report) {
         ("worker killed", killed, "<= 4 s (leases last 3 s)"),
         ("worker stopped", stopped, "<= 0.5 s"),
     ] {
-        report.line(
+        report::line(
             &format!("{what}: all its groups act again, p99 of {ROUNDS}"),
             format!("{:.2} s", percentile(&mut times, 99)),
             target,
