@@ -77,7 +77,8 @@ pub enum LogEntry {
         /// The head.
         head: SignedHead,
     },
-    /// The log begins here, as nobody had what was before: neither the ledger nor another worker.
+    /// The log begins here, or goes on here behind a gap, as nobody had what was in between: neither the ledger nor another
+    /// worker.
     Began {
         /// The last record of the ledger that is gone.
         after: Revision,

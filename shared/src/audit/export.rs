@@ -53,6 +53,12 @@ pub struct Place {
     pub hash: ChainHash,
 }
 
+impl Default for Place {
+    fn default() -> Self {
+        Self::START
+    }
+}
+
 impl Place {
     /// Before the first entry.
     pub const START: Self = Self {

@@ -15,6 +15,7 @@ use super::outcome::{Code, Outcome, Status, TriggerFacts, Verdict};
 use super::push::Push;
 use super::receiver::Options;
 use super::time::Timestamp;
+use crate::audit::export::Place;
 use crate::audit::head::SignedHead;
 
 /// One entry of the ledger with the state that it leaves its group in.
@@ -84,11 +85,14 @@ pub enum Entry {
     },
     /// A worker signed the head of its outcome log. Stands in a group of its own, [`GroupKey::signed_heads`].
     Signed(SignedHead),
-    /// Neither the ledger nor a worker had what stands up to `after` any more, so that outcome logs begin behind it. Stands
-    /// in a group of its own, [`GroupKey::beginnings`].
+    /// Neither the ledger nor a worker had what stands up to `after` any more, so that outcome logs begin or go on behind
+    /// it. Stands in a group of its own, [`GroupKey::beginnings`].
     Began {
         /// The last record that is gone.
         after: Revision,
+        /// The last entry of the outcome logs that go on there.
+        #[serde(default)]
+        last: Place,
         /// When that was found.
         at: Timestamp,
     },

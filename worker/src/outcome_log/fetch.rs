@@ -68,11 +68,11 @@ impl OutcomeLog {
                     let since = *nobody_since.get_or_insert_with(Instant::now);
                     let patience = peers.patience;
                     if since.elapsed() >= patience {
-                        return self.begin_without(ledger).await;
+                        return self.do_without(ledger).await;
                     }
                     let refused = peers.refused();
                     self.not_ready(format!(
-                        "no other worker has the older part, which is not in the ledger any more; the log begins without it \
+                        "no other worker has the older part, which is not in the ledger any more; the log leaves it out \
                          unless one comes within {patience:?}{refused}"
                     ));
                 }
@@ -259,20 +259,14 @@ impl OutcomeLog {
         })
     }
 
-    /// Begins the log where the ledger begins, and records that.
-    async fn begin_without(self: &Arc<Self>, ledger: &dyn Ledger) -> Result<Revision, Setback> {
-        let meta = self.meta().await?;
-        if meta.entries > 0 {
-            let message = format!(
-                "it ends at entry {}, and what follows is neither in the ledger nor has a worker all of it",
-                meta.entries
-            );
-            return Err(Setback::Damaged(message));
-        }
-        let agreed = beginning::agree(ledger).await;
+    /// Has the log begin, or go on, where the ledger begins, and records that.
+    async fn do_without(self: &Arc<Self>, ledger: &dyn Ledger) -> Result<Revision, Setback> {
+        let last = self.meta().await?.last();
+        let agreed = beginning::agree(ledger, last).await;
         let (after, entry) = agreed.map_err(|error| Setback::of_ledger(&error))?;
-        self.append(after, vec![entry]).await?;
-        tracing::error!(%after, "the older part of the record is gone: it is neither in the ledger nor has a worker that is running all of it; the outcome log begins after this revision of the ledger, and its first entry says so");
+        self.change(move |store| store.leave_out(after, entry))
+            .await?;
+        tracing::error!(last = last.number, %after, "a part of the record is gone: it is neither in the ledger nor has a worker that is running all of it; after its last entry the outcome log goes on behind this revision of the ledger, and an entry says so");
         Ok(after)
     }
 

@@ -12,7 +12,7 @@ use stormhook_shared::ports::record::{EntriesPage, EntriesQuery, LogHead};
 
 /// How soon a worker says how far its log goes.
 const HEAD_WITHIN: Duration = Duration::from_secs(3);
-/// How long nobody must have the older part before a log begins without it: when a whole fleet is started again, those
+/// How long nobody must have the older part before a log does without it: when a whole fleet is started again, those
 /// that have it may come later.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How many entries are asked for at once, at most; a page of large ones is shorter.
@@ -26,7 +26,7 @@ pub(crate) struct Peers {
     refused: BTreeMap<WorkerId, String>,
     /// Whose entries the log ends with, while it is not complete.
     pub(super) source: Option<WorkerId>,
-    /// How long nobody must have the older part before a log begins without it.
+    /// How long nobody must have the older part before a log does without it.
     pub(super) patience: Duration,
 }
 

@@ -257,6 +257,15 @@ impl Store {
         self.commit(sled::Batch::default(), meta)
     }
 
+    /// Has the log go on after `applied` of the ledger with `entry`, which says that what is before that is gone.
+    pub(super) fn leave_out(
+        &mut self,
+        applied: Revision,
+        entry: LogEntry,
+    ) -> Result<(), StoreError> {
+        self.write(applied, 0, &[entry])
+    }
+
     /// Writes to disk what is still in memory.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
         self.db.flush()?;

@@ -1,5 +1,7 @@
 //! A worker that starts with nothing, or loses its log, while the ledger has lost its beginning.
 
+use std::time::Duration;
+
 use super::world::{Fate, World};
 
 /// Pages have about a megabyte, so that these are several.
@@ -14,8 +16,9 @@ async fn the_older_part_comes_from_another_worker() {
     one.complete(world.through().await).await;
     one.sign().await;
     world.record(3, 10).await;
-    world.forget(RECORDS as u64 + 2);
     let through = world.through().await;
+    one.complete(through).await;
+    world.forget(RECORDS as u64 + 2);
     let two = world.start("two", Fate::Answers);
     assert_eq!(two.complete(through).await, one.complete(through).await);
     // Both go on.
@@ -29,7 +32,9 @@ async fn the_older_part_comes_from_another_worker() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_dies_meanwhile_is_replaced_by_another_even_after_a_restart() {
-    let world = World::new();
+    let mut world = World::new();
+    // Nobody does without the rest in this story.
+    world.patience = Duration::MAX;
     let one = world.start("one", Fate::DiesAfter(2));
     world.record(RECORDS, BYTES).await;
     let through = world.through().await;
@@ -39,7 +44,7 @@ async fn a_worker_that_dies_meanwhile_is_replaced_by_another_even_after_a_restar
     world.stop(other).await;
     world.forget(30);
     let mut two = world.start("two", Fate::Answers);
-    // Two pages are there, and nobody has the rest; a log with a part is not begun anew at once.
+    // Two pages are there, and nobody has the rest.
     two.tells("outcome log", "no other worker has the older part")
         .await;
     let part = two.last().await.number;
@@ -97,7 +102,7 @@ async fn without_anybody_logs_begin_where_the_ledger_does_and_say_so_and_are_equ
         .await;
     let through = world.through().await;
     one.complete(through).await;
-    let first = one.first().await;
+    let first = one.entry(1).await;
     assert!(
         first.starts_with("{\"type\":\"began\",\"after\":6,"),
         "{first}"
@@ -137,4 +142,44 @@ async fn a_worker_that_was_away_for_too_long_catches_up_with_another() {
     assert_eq!(two.complete(through).await, one.complete(through).await);
     assert_eq!(world.set_aside("two"), 0);
     world.end(vec![one, two]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_that_all_end_before_the_ledger_begins_keep_what_they_have_and_say_what_is_gone() {
+    let world = World::new();
+    let (one, two) = (
+        world.start("one", Fate::Answers),
+        world.start("two", Fate::Answers),
+    );
+    world.record(5, 10).await;
+    let through = world.through().await;
+    one.complete(through).await;
+    two.complete(through).await;
+    world.stop(two).await;
+    world.record(3, 10).await;
+    let furthest = one.complete(world.through().await).await;
+    world.stop(one).await;
+    // Both were away for longer than the ledger reaches back.
+    world.record(7, 10).await;
+    world.forget(12);
+    let (one, two) = (
+        world.start("one", Fate::Answers),
+        world.start("two", Fate::Answers),
+    );
+    world.record(2, 10).await;
+    let through = world.through().await;
+    assert_eq!(two.complete(through).await, one.complete(through).await);
+    for log in [&one, &two] {
+        let gap = log.entry(furthest.number + 1).await;
+        assert!(
+            gap.starts_with("{\"type\":\"began\",\"after\":12,"),
+            "{gap}"
+        );
+        assert!(log.is_ready());
+    }
+    assert_eq!((world.set_aside("one"), world.set_aside("two")), (0, 0));
+    // A worker with nothing has the gap from them.
+    let three = world.start("three", Fate::Answers);
+    assert_eq!(three.complete(through).await, one.complete(through).await);
+    world.end(vec![one, two, three]).await;
 }

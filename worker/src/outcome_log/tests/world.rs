@@ -41,6 +41,8 @@ pub(super) struct World {
     embedded: Embedded,
     ledger: Arc<Forgetful>,
     desks: Arc<Desks>,
+    /// How long a worker waits for one that has the older part.
+    pub(super) patience: Duration,
 }
 
 /// One worker's outcome log, which is kept until it is stopped.
@@ -81,6 +83,7 @@ impl World {
             embedded,
             ledger,
             desks: Arc::default(),
+            patience: Duration::from_millis(200),
         }
     }
 
@@ -127,7 +130,7 @@ impl World {
             Arc::new(Me(name.to_owned(), Arc::clone(&self.desks))),
             Arc::clone(&self.desks) as Arc<dyn Questions>,
         );
-        peers.patience = Duration::from_millis(200);
+        peers.patience = self.patience;
         let metrics = WorkerMetrics::register(&mut Registry::default());
         let readiness = Arc::<Readiness>::default();
         let path = self.path(name);
@@ -212,9 +215,10 @@ impl Recorder {
         self.readiness.parts().values().all(Result::is_ok)
     }
 
-    /// The first entry's text.
-    pub(super) async fn first(&self) -> String {
-        let entry = self.log.read(|store| store.entry(1)).await.unwrap();
+    /// The text of the entry with this number.
+    pub(super) async fn entry(&self, number: u64) -> String {
+        let entry = self.log.read(move |store| store.entry(number));
+        let entry = entry.await.unwrap();
         serde_json::to_string(&entry.unwrap()).unwrap()
     }
 
