@@ -154,7 +154,7 @@ fn outcome(receiver: &Receiver, number: u64) -> Outcome {
     };
     Outcome {
         trigger: TriggerFacts {
-            id: TriggerId::derived(receiver.id, &number.to_string()),
+            id: id(receiver, number, accepted_at),
             sequence: Sequence(number),
             receiver: Some(CalledReceiver {
                 id: receiver.id,
@@ -167,7 +167,7 @@ fn outcome(receiver: &Receiver, number: u64) -> Outcome {
                 address: Some([10, 0, 0, 7].into()),
                 user_agent: Some("Alertmanager/0.28.1".to_owned()),
             },
-            idempotency_key: (number % 10 == 3).then(|| format!("key-{number}")),
+            idempotency_key: key(number),
             replay_of: (number % 1_000 == 7).then(|| TriggerId::derived(receiver.id, "original")),
             parent_id: None,
             parent_sequence: None,
@@ -179,6 +179,26 @@ fn outcome(receiver: &Receiver, number: u64) -> Outcome {
         verdict,
         attempts: 1,
         settled_at: Timestamp::from_millis(accepted_at.as_millis() + 20),
+    }
+}
+
+/// One trigger in ten has an idempotency key.
+fn key(number: u64) -> Option<String> {
+    (number % 10 == 3).then(|| format!("key-{number}"))
+}
+
+/// What the ingress gives a trigger: an id that follows from its key, or one that sorts by time.
+fn id(receiver: &Receiver, number: u64, accepted_at: Timestamp) -> TriggerId {
+    match key(number) {
+        Some(key) => TriggerId::derived(receiver.id, &key),
+        None => {
+            let (early, late) = (
+                accepted_at.as_millis() >> 16,
+                accepted_at.as_millis() & 0xffff,
+            );
+            let text = format!("{early:08x}-{late:04x}-7000-8000-{number:012x}");
+            text.parse().unwrap()
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The connection: addresses, credentials, TLS, and what the server must be able to do.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use url::Url;
 
@@ -16,10 +17,66 @@ const PART: &str = "NATS";
 /// a server that was cut off closes nothing, and leases end in the meantime.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Connects to one of the servers, and tells `readiness` of every loss of the connection and of its return.
+/// Tells `/readyz` whether there is a connection. Until everything on it is made or checked, what is told of that counts.
+pub(super) struct Teller {
+    readiness: Arc<Readiness>,
+    is_telling: Mutex<bool>,
+}
+
+impl Teller {
+    /// One that tells nothing yet.
+    pub(super) fn new(readiness: Arc<Readiness>) -> Arc<Self> {
+        Arc::new(Self {
+            readiness,
+            is_telling: Mutex::new(false),
+        })
+    }
+
+    /// Tells how the connection is, from now on.
+    pub(super) fn begin(&self, client: &Client) {
+        let mut is_telling = self.lock();
+        *is_telling = true;
+        self.report(client.connection_state() == State::Connected);
+    }
+
+    fn tell(&self, event: &Event) {
+        let is_telling = self.lock();
+        let is_connected = match event {
+            Event::Connected => {
+                tracing::info!("connected to NATS");
+                true
+            }
+            Event::Disconnected | Event::Closed => {
+                tracing::warn!(%event, "the connection to NATS was lost");
+                false
+            }
+            _ => return tracing::warn!(%event, "NATS"),
+        };
+        if *is_telling {
+            self.report(is_connected);
+        }
+    }
+
+    fn report(&self, is_connected: bool) {
+        let state = if is_connected {
+            Ok(())
+        } else {
+            Err("there is no connection to a server".to_owned())
+        };
+        self.readiness.report(PART, state);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, bool> {
+        self.is_telling
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Connects to one of the servers. `teller` hears of every loss of the connection and of its return.
 pub(super) async fn connect(
     options: &NatsOptions,
-    readiness: &Arc<Readiness>,
+    teller: &Arc<Teller>,
 ) -> Result<Client, ConnectError> {
     let Servers {
         addresses,
@@ -33,9 +90,9 @@ pub(super) async fn connect(
         .ping_interval(PING_INTERVAL)
         .require_tls(is_tls)
         .event_callback({
-            let readiness = Arc::clone(readiness);
+            let teller = Arc::clone(teller);
             move |event| {
-                tell(&readiness, &event);
+                teller.tell(&event);
                 std::future::ready(())
             }
         });
@@ -77,20 +134,6 @@ pub(super) async fn connect(
         Err(ConnectError::TooOld {
             found: client.server_info().version,
         })
-    }
-}
-
-fn tell(readiness: &Readiness, event: &Event) {
-    match event {
-        Event::Connected => {
-            tracing::info!("connected to NATS");
-            readiness.report(PART, Ok(()));
-        }
-        Event::Disconnected | Event::Closed => {
-            tracing::warn!(%event, "the connection to NATS was lost");
-            readiness.report(PART, Err("there is no connection to a server".to_owned()));
-        }
-        _ => tracing::warn!(%event, "NATS"),
     }
 }
 

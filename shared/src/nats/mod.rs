@@ -30,6 +30,7 @@ use crate::ports::Backbone;
 use crate::telemetry::Readiness;
 
 use bucket::Bucket;
+use connection::Teller;
 use cursors::NatsCursors;
 use group_commit::GroupCommit;
 use leases::NatsLeases;
@@ -182,8 +183,10 @@ impl Nats {
         options: &NatsOptions,
         readiness: &Arc<Readiness>,
     ) -> Result<Self, ConnectError> {
-        let client = connection::connect(options, readiness).await?;
+        let teller = Teller::new(Arc::clone(readiness));
+        let client = connection::connect(options, &teller).await?;
         let found = definitions::make_or_check(&client, options).await?;
+        teller.begin(&client);
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let slots = usize::from(found.partitions.0.get());

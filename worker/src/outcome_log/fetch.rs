@@ -266,7 +266,7 @@ impl OutcomeLog {
         let (after, entry) = agreed.map_err(|error| Setback::of_ledger(&error))?;
         self.change(move |store| store.leave_out(after, entry))
             .await?;
-        tracing::error!(last = last.number, %after, "a part of the record is gone: it is neither in the ledger nor has a worker that is running all of it; after its last entry the outcome log goes on behind this revision of the ledger, and an entry says so");
+        tracing::error!(last = last.number, %after, "the older part of the record is gone: it is neither in the ledger nor has a worker that is running all of it; behind its last entry the outcome log goes on after this revision of the ledger, and an entry says so");
         Ok(after)
     }
 
