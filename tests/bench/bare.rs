@@ -4,12 +4,14 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use async_nats::jetstream;
 
 /// Runs the handler on a free port, with one thread a core as the ingress has, until the server handle is stopped.
-pub async fn start(nats: &str) -> (String, actix_web::dev::ServerHandle) {
+/// Its stream is kept by so many servers.
+pub async fn start(nats: &str, replicas: usize) -> (String, actix_web::dev::ServerHandle) {
     let client = async_nats::connect(nats).await.unwrap();
     let jetstream = jetstream::new(client);
     let stream = jetstream::stream::Config {
         name: "BARE".to_owned(),
         subjects: vec!["bare".to_owned()],
+        num_replicas: replicas,
         ..Default::default()
     };
     jetstream.get_or_create_stream(stream).await.unwrap();

@@ -40,6 +40,9 @@ async fn main() {
     if is_wanted("accepting") {
         accepting::measure().await;
     }
+    if is_wanted("replicas") {
+        accepting::measure_replicas().await;
+    }
     if is_wanted("settling") {
         settling::measure().await;
     }

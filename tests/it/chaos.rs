@@ -45,7 +45,7 @@ async fn a_fleet_goes_through_everything_and_its_records_fit() {
     let folder = tempfile::tempdir().unwrap().keep();
     println!("logs are in {}", folder.display());
     let mut random = Random::seeded();
-    let cluster = NatsCluster::start(&folder, &mut random).await;
+    let cluster = NatsCluster::start(&folder, &mut random, "always").await;
     let url = cluster.url();
     let fleet = Fleet::start(&folder, &url, "replicas = 3", INGRESSES, WORKERS).await;
     let scene = Arc::new(Scene::set(fleet).await);

@@ -50,7 +50,7 @@ async fn unready(address: &str, reason: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_wait_for_a_cluster_to_have_a_leader() {
     let folder = tempfile::tempdir().unwrap();
-    let mut cluster = NatsCluster::start(folder.path(), &mut Random::seeded()).await;
+    let mut cluster = NatsCluster::start(folder.path(), &mut Random::seeded(), "always").await;
     let url = cluster.url();
     let mut fleet = Fleet::start(folder.path(), &url, "replicas = 3", 0, 0).await;
     for number in [1, 2] {

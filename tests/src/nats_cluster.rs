@@ -32,11 +32,11 @@ struct Namespace {
 }
 
 impl NatsCluster {
-    /// Starts one with its stores in `folder`, and waits until it has a leader.
+    /// Starts one with its stores in `folder`, which are flushed at each `sync_interval`, and waits until it has a leader.
     ///
     /// # Panics
     /// When it does not start; and in CI, when there can be no network namespace.
-    pub async fn start(folder: &Path, random: &mut Random) -> Self {
+    pub async fn start(folder: &Path, random: &mut Random, sync_interval: &str) -> Self {
         let subnet = format!("10.213.{}", random.below(250) + 1);
         let namespace = Namespace::make(&subnet).await;
         let near = match &namespace {
@@ -65,7 +65,7 @@ impl NatsCluster {
             std::fs::create_dir_all(&folder).unwrap();
             let text = format!(
                 "server_name: n{number}\nlisten: \"{host}:{port}\"\n\
-                 jetstream {{ store_dir: {:?}, sync_interval: always }}\n\
+                 jetstream {{ store_dir: {:?}, sync_interval: {sync_interval} }}\n\
                  cluster {{ name: test, listen: \"{host}:{route}\", routes: [{}] }}\n",
                 folder.join("store"),
                 routes.join(", ")

@@ -162,9 +162,12 @@ impl Answers {
             let log = Arc::clone(&log);
             async move { settled_of(&log, sequences).await }.boxed()
         };
+        // What is appended while partitions are read is left to a later page: some partitions had it already, and others not
+        // yet what is older.
+        let newest = self.context.backbone.triggers.newest().await?;
         // What waits is read first: a trigger that is settled in between is then seen twice, not missed.
         let waiting =
-            outcome_log::maybe_waiting(&self.context.backbone, &query, &is_settled).await?;
+            outcome_log::maybe_waiting(&self.context.backbone, &query, newest, &is_settled).await?;
         // What does not wait any more stands in the ledger by now, but the log may be behind that.
         let through = self.context.backbone.ledger.reach().await?.through;
         self.context.log.reached(through, CATCH_UP).await;
@@ -172,7 +175,7 @@ impl Answers {
         let settled = self
             .context
             .log
-            .read(move |store| outcome_log::settled(store, &query))
+            .read(move |store| outcome_log::settled(store, &query, newest))
             .await?;
         Ok(Answer::Triggers(outcome_log::merge(
             waiting, settled, order, limit,

@@ -71,13 +71,14 @@ impl TriggerLog for NatsTriggerLog {
         before: Sequence,
         limit: usize,
     ) -> Result<Vec<Entry>, Unavailable> {
-        let range = self.stream.range().await?;
-        let first = after.0.max(range.first.saturating_sub(1));
-        let mut last = range.last.min(before.0.saturating_sub(1));
+        let mut last = match before {
+            Sequence(u64::MAX) => self.stream.range().await?.last,
+            Sequence(before) => before.saturating_sub(1),
+        };
         let mut newest = Vec::new();
         let mut window = LOOK_BACK.saturating_mul(limit as u64);
-        while last > first && newest.len() < limit {
-            let from = last.saturating_sub(window).max(first);
+        while last > after.0 && newest.len() < limit {
+            let from = last.saturating_sub(window).max(after.0);
             let found = self.read_window(partition, from, last, limit).await?;
             newest.extend(found.into_iter().rev().take(limit - newest.len()));
             last = from;

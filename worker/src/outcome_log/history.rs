@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use stormhook_shared::audit::entry::LogEntry;
 use stormhook_shared::domain::group::Partition;
 use stormhook_shared::domain::ids::{Revision, Sequence};
@@ -23,13 +24,17 @@ use super::store::{Store, StoreError};
 /// only follow that order up to this.
 const CLOCK_SKEW: Duration = Duration::from_secs(600);
 const CLOCK_SKEW_MILLIS: i64 = 600_000;
-/// How many triggers are looked at at once in search of waiting ones.
-const PAGE: usize = 500;
+/// How many triggers are looked at at once in search of waiting ones, at most. Where most fit, fewer do.
+const LARGEST_READ: usize = 500;
 
-/// What is settled, in the query's order; one more than its limit if there is more.
-pub(crate) fn settled(store: &Store, query: &HistoryQuery) -> Result<Vec<HistoryItem>, StoreError> {
+/// What is settled up to `through`, in the query's order; one more than its limit if there is more.
+pub(crate) fn settled(
+    store: &Store,
+    query: &HistoryQuery,
+    through: Sequence,
+) -> Result<Vec<HistoryItem>, StoreError> {
     let mut page = Vec::new();
-    walk(store, query, |item, _| {
+    walk(store, query, through, |item, _| {
         page.push(item);
         Ok(())
     })?;
@@ -52,7 +57,7 @@ pub(crate) fn decisions(
     let mut page = Vec::new();
     let mut plans = store.entries();
     let mut last = None;
-    walk(store, query, |item, plan| {
+    walk(store, query, Sequence(u64::MAX), |item, plan| {
         let Some(outcome) = item.outcome else {
             return Ok(());
         };
@@ -75,16 +80,19 @@ pub(crate) fn decisions(
     Ok(page)
 }
 
-/// Tells what is settled and fits `query`, with the plan that each was part of, up to one more than its limit.
+/// Tells what is settled up to `through` and fits `query`, with the plan that each was part of, up to one more than its
+/// limit.
 fn walk(
     store: &Store,
     query: &HistoryQuery,
+    through: Sequence,
     mut tell: impl FnMut(HistoryItem, Option<Revision>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let Some(indexes) = indexes(query) else {
         return Ok(());
     };
-    let range = range(store, query)?;
+    let (first, last) = range(store, query)?.into_inner();
+    let range = first..=last.min(through);
     let mut told = 0;
     let mut entries = store.entries();
     for found in store.walk(indexes, &range, query.order) {
@@ -175,22 +183,77 @@ fn range(store: &Store, query: &HistoryQuery) -> Result<RangeInclusive<Sequence>
     Ok(first..=last)
 }
 
-/// What may still wait, in the query's order: everything beyond the partitions' cursors that fits it. The caller
-/// leaves out what is settled meanwhile.
+/// What may still wait up to `through`, in the query's order: everything beyond the partitions' cursors that fits it. The
+/// caller leaves out what is settled meanwhile.
 pub(crate) async fn maybe_waiting(
     backbone: &Backbone,
     query: &HistoryQuery,
+    through: Sequence,
     is_settled: &(dyn Fn(Vec<Sequence>) -> SettledFuture + Sync),
 ) -> Result<Vec<HistoryItem>, Unavailable> {
     if matches!(query.status, Some(StatusFilter::Settled(_))) || query.code.is_some() {
         return Ok(Vec::new());
     }
-    let mut waiting = Vec::new();
-    for partition in backbone.triggers.partitions().iter() {
-        let mut stretch = Stretch::new(backbone, partition, query).await?;
-        let mut found = 0;
-        while found <= query.limit {
-            let entries = stretch.read(backbone).await?;
+    let partitions = backbone.triggers.partitions();
+    let partitions: Vec<Partition> = match &query.group {
+        Some(group) => vec![partitions.of(group.hash())],
+        None => partitions.iter().collect(),
+    };
+    let stretches = partitions.into_iter().map(async |partition| {
+        let stretch = Stretch::new(backbone, partition, query, through).await?;
+        stretch.waiting(backbone, query, is_settled).await
+    });
+    let mut waiting = try_join_all(stretches).await?.concat();
+    sort(&mut waiting, query.order);
+    Ok(waiting)
+}
+
+/// What is still to be read of a partition, from one of its ends.
+struct Stretch {
+    partition: Partition,
+    after: Sequence,
+    before: Sequence,
+    /// Behind all that is told.
+    end: Sequence,
+    order: Order,
+    /// How many are read next.
+    count: usize,
+}
+
+impl Stretch {
+    async fn new(
+        backbone: &Backbone,
+        partition: Partition,
+        query: &HistoryQuery,
+        through: Sequence,
+    ) -> Result<Self, Unavailable> {
+        let end = Sequence(through.0.saturating_add(1));
+        let settled = backbone.cursors.load(partition).await?.all_settled();
+        let (after, before) = match (query.beyond, query.order) {
+            (Some(beyond), Order::NewestFirst) => (settled, beyond.min(end)),
+            (Some(beyond), Order::OldestFirst) => (settled.max(beyond), end),
+            (None, _) => (settled, end),
+        };
+        Ok(Self {
+            partition,
+            after,
+            before,
+            end,
+            order: query.order,
+            count: query.limit.saturating_add(1).min(LARGEST_READ),
+        })
+    }
+
+    /// Up to one more than the query's limit of what fits it and is not settled.
+    async fn waiting(
+        mut self,
+        backbone: &Backbone,
+        query: &HistoryQuery,
+        is_settled: &(dyn Fn(Vec<Sequence>) -> SettledFuture + Sync),
+    ) -> Result<Vec<HistoryItem>, Unavailable> {
+        let mut waiting = Vec::new();
+        while waiting.len() <= query.limit {
+            let entries = self.read(backbone).await?;
             if entries.is_empty() {
                 break;
             }
@@ -204,57 +267,28 @@ pub(crate) async fn maybe_waiting(
                 .collect();
             let settled =
                 is_settled(fitting.iter().map(|item| item.trigger.sequence).collect()).await;
-            let fitting = fitting
-                .into_iter()
-                .filter(|item| settled.binary_search(&item.trigger.sequence).is_err());
-            for item in fitting {
-                waiting.push(item);
-                found += 1;
-            }
+            let is_waiting =
+                |item: &HistoryItem| settled.binary_search(&item.trigger.sequence).is_err();
+            waiting.extend(fitting.into_iter().filter(is_waiting));
         }
-    }
-    sort(&mut waiting, query.order);
-    Ok(waiting)
-}
-
-/// What is still to be read of a partition, from one of its ends.
-struct Stretch {
-    partition: Partition,
-    after: Sequence,
-    before: Sequence,
-    order: Order,
-}
-
-impl Stretch {
-    async fn new(
-        backbone: &Backbone,
-        partition: Partition,
-        query: &HistoryQuery,
-    ) -> Result<Self, Unavailable> {
-        let settled = backbone.cursors.load(partition).await?.all_settled();
-        let (after, before) = match (query.beyond, query.order) {
-            (Some(beyond), Order::NewestFirst) => (settled, beyond),
-            (Some(beyond), Order::OldestFirst) => (settled.max(beyond), Sequence(u64::MAX)),
-            (None, _) => (settled, Sequence(u64::MAX)),
-        };
-        Ok(Self {
-            partition,
-            after,
-            before,
-            order: query.order,
-        })
+        Ok(waiting)
     }
 
     /// The next entries in order; none at the end.
     async fn read(&mut self, backbone: &Backbone) -> Result<Vec<Entry>, Unavailable> {
         let log = &backbone.triggers;
         let entries = match self.order {
-            Order::OldestFirst => log.read(self.partition, self.after, PAGE).await?,
+            Order::OldestFirst => {
+                let mut entries = log.read(self.partition, self.after, self.count).await?;
+                entries.retain(|entry| entry.sequence() < self.end);
+                entries
+            }
             Order::NewestFirst => {
-                let read = log.read_newest(self.partition, self.after, self.before, PAGE);
+                let read = log.read_newest(self.partition, self.after, self.before, self.count);
                 read.await?
             }
         };
+        self.count = (2 * self.count).min(LARGEST_READ);
         if let Some(last) = entries.last().map(Entry::sequence) {
             match self.order {
                 Order::OldestFirst => self.after = last,
@@ -470,7 +504,7 @@ mod tests {
             let mut found = Vec::new();
             let mut page = HistoryQuery { ..query.clone() };
             loop {
-                let items = settled(&store, &page).unwrap();
+                let items = settled(&store, &page, Sequence(u64::MAX)).unwrap();
                 let page_of = merge(Vec::new(), items, page.order, page.limit);
                 page.beyond = page_of.triggers.last().map(|item| item.trigger.sequence);
                 found.extend(page_of.triggers);
