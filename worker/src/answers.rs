@@ -15,23 +15,28 @@ use stormhook_shared::ports::questions::{
     Answer, Answerer, AwaitOutcome, CountsQuery, HistoryQuery, Member, Question,
     ReceiverCountsQuery, WhatIfQuery,
 };
+use tokio::sync::Semaphore;
 
 use crate::audit::Audit;
 use crate::context::Context;
-use crate::lookup;
 use crate::outcome_log::{self, OutcomeLog, Unreadable};
-use crate::{system, trigger_detail, what_if};
+use crate::{system, trigger_detail, unsettled, what_if};
 
 /// How long a question of history waits for a log that is being read or rebuilt.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a page of history is looked for: nobody waits for it any longer.
+const PAGE_WITHIN: Duration = Duration::from_secs(9);
+/// How many are looked for at once. Where very many triggers wait, each costs the servers of the backbone much.
+const MOST_PAGES: usize = 4;
 /// How long it waits for a log that is a little behind.
 const CATCH_UP: Duration = Duration::from_secs(5);
 
 /// Answers with what a worker has.
 #[derive(Clone)]
 pub(crate) struct Answers {
-    pub(crate) context: Arc<Context>,
-    pub(crate) audit: Arc<Audit>,
+    context: Arc<Context>,
+    audit: Arc<Audit>,
+    pages: Arc<Semaphore>,
 }
 
 /// Why there is no answer now.
@@ -43,9 +48,22 @@ pub(crate) enum Unanswered {
     Backbone(#[from] Unavailable),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    #[error(
+        "not enough that fits was found within {PAGE_WITHIN:?} among the triggers that wait; try again when fewer wait, or ask for one status"
+    )]
+    TooLong,
 }
 
 impl Answers {
+    /// Answers with what `context` and `audit` have.
+    pub(crate) fn new(context: Arc<Context>, audit: Arc<Audit>) -> Self {
+        Self {
+            context,
+            audit,
+            pages: Arc::new(Semaphore::new(MOST_PAGES)),
+        }
+    }
+
     /// The function that the questions port serves with.
     pub(crate) fn answerer(self) -> Answerer {
         Arc::new(move |question| {
@@ -59,7 +77,9 @@ impl Answers {
             Question::Check { project, kind } => return self.check(&project, &kind).await,
             Question::Targets { project, of } => return self.targets(&project, of).await,
             Question::Members { project, group } => return self.members(&project, &group).await,
-            Question::Triggers(query) => self.page(query).await,
+            Question::Triggers(query) => tokio::time::timeout(PAGE_WITHIN, self.page(query))
+                .await
+                .unwrap_or(Err(Unanswered::TooLong)),
             Question::Counts(query) => self.counts(query).await,
             Question::ReceiverCounts(query) => self.receiver_counts(query).await,
             Question::WhatIf(query) => self.what_if(query).await,
@@ -144,7 +164,7 @@ impl Answers {
 
     async fn appended(&self, group: &GroupKey, id: TriggerId) -> Result<Answer, Unanswered> {
         // What waits is looked at first: the cursor passes only what is settled.
-        let waiting = lookup::waiting_of_group(&self.context, group, id).await?;
+        let waiting = unsettled::find_of_group(&self.context.backbone, group, id).await?;
         self.context.log.level(PATIENCE).await?;
         let settled = self.context.log.read(move |store| store.settled_by_id(id));
         let item = match (settled.await?, waiting) {
@@ -156,14 +176,14 @@ impl Answers {
     }
 
     async fn page(&self, query: HistoryQuery) -> Result<Answer, Unanswered> {
+        let _turn = self.pages.acquire().await;
         self.context.log.level(PATIENCE).await?;
         let log = Arc::clone(&self.context.log);
         let is_settled = move |sequences: Vec<Sequence>| {
             let log = Arc::clone(&log);
             async move { settled_of(&log, sequences).await }.boxed()
         };
-        // What is appended while partitions are read is left to a later page: some partitions had it already, and others not
-        // yet what is older.
+        // What comes after this look at what waits is left to a later page, even if it is settled first.
         let newest = self.context.backbone.triggers.newest().await?;
         // What waits is read first: a trigger that is settled in between is then seen twice, not missed.
         let waiting =

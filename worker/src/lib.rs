@@ -11,7 +11,6 @@ mod audit;
 mod context;
 mod fleet;
 mod group;
-mod lookup;
 mod metrics;
 mod outcome_log;
 mod partition;
@@ -21,6 +20,7 @@ mod receiver_resources;
 mod simulation;
 mod system;
 mod trigger_detail;
+mod unsettled;
 mod what_if;
 
 use std::collections::BTreeMap;
@@ -129,10 +129,7 @@ impl Worker {
             options.retention,
         ));
         working.spawn(Arc::clone(&audit).look_after(stop_working.clone()));
-        let answers = Answers {
-            context: Arc::clone(&context),
-            audit,
-        };
+        let answers = Answers::new(Arc::clone(&context), audit);
         let answerer = answers.answerer();
         let questions = &context.backbone.questions;
         let serving = until_done(async || questions.serve(Arc::clone(&answerer)).await).await;

@@ -13,8 +13,8 @@ use stormhook_shared::ports::trigger_log::Entry;
 
 use crate::answers::Unanswered;
 use crate::context::Context;
-use crate::lookup;
 use crate::outcome_log;
+use crate::unsettled;
 
 /// How many triggers are counted that come before one.
 const MOST_COUNTED: usize = 10_000;
@@ -123,10 +123,10 @@ async fn logged(
     }
     let settled = context.log.read(move |store| store.settled_by_id(id));
     let Some(LogEntry::Settled { group, outcome, .. }) = settled.await? else {
-        return Ok(lookup::waiting(context, id).await?);
+        return Ok(unsettled::find(&context.backbone, id).await?);
     };
     // A key that is used again long after names a second trigger with the same id.
-    let again = lookup::waiting_of_group(context, &group, id).await?;
+    let again = unsettled::find_of_group(&context.backbone, &group, id).await?;
     match again.filter(|logged| logged.sequence > outcome.trigger.sequence) {
         Some(logged) => Ok(Some(logged)),
         None => Ok(triggers.get(outcome.trigger.sequence).await?),
@@ -156,7 +156,7 @@ async fn item_by_id(context: &Context, id: TriggerId) -> Result<Option<HistoryIt
     if let Some(item) = recorded.await?.and_then(outcome_log::settled_item) {
         return Ok(Some(item));
     }
-    let logged = lookup::waiting(context, id).await?;
+    let logged = unsettled::find(&context.backbone, id).await?;
     Ok(logged.as_ref().map(outcome_log::item))
 }
 

@@ -1,5 +1,6 @@
 //! The trigger log's tables.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -87,11 +88,11 @@ impl TriggerLog for EmbeddedTriggerLog {
 
     async fn read_newest(
         &self,
-        partition: Partition,
         after: Sequence,
         before: Sequence,
         limit: usize,
     ) -> Result<Vec<Entry>, Unavailable> {
+        let partitions = self.partitions();
         let first = after.0.saturating_add(1);
         if before.0 <= first {
             return Ok(Vec::new());
@@ -100,12 +101,16 @@ impl TriggerLog for EmbeddedTriggerLog {
             .database
             .read(move |transaction| {
                 let triggers = transaction.open_table(TRIGGERS)?;
-                let range = (partition.0, first)..(partition.0, before.0);
                 let mut entries = Vec::new();
-                for item in triggers.range(range)?.rev().take(limit) {
-                    let (place, value) = item?;
-                    entries.push(entry(place.value().1, value.value()));
+                for partition in partitions.iter() {
+                    let range = (partition.0, first)..(partition.0, before.0);
+                    for item in triggers.range(range)?.rev().take(limit) {
+                        let (place, value) = item?;
+                        entries.push(entry(place.value().1, value.value()));
+                    }
                 }
+                entries.sort_by_key(|entry| Reverse(entry.sequence()));
+                entries.truncate(limit);
                 Ok(entries)
             })
             .await

@@ -172,6 +172,8 @@ impl ConnectError {
 /// A connection to NATS with everything on it.
 pub struct Nats {
     client: Client,
+    /// A second connection, for long reads.
+    reader: Client,
     backbone: Backbone,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -186,6 +188,8 @@ impl Nats {
         let teller = Teller::new(Arc::clone(readiness));
         let client = connection::connect(options, &teller).await?;
         let found = definitions::make_or_check(&client, options).await?;
+        // A server answers the requests of a connection one after the other, and long reads are not to hold up leases.
+        let reader = connection::connect(options, &Teller::new(Arc::clone(readiness))).await?;
         teller.begin(&client);
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -197,6 +201,10 @@ impl Nats {
             notices: Notices::new(notices, slots, tasks.clone(), stop.clone()),
         };
         let triggers = stream(definitions::TRIGGERS, definitions::TRIGGER_NOTICES, slots);
+        let reading = Stream {
+            client: reader.clone(),
+            ..triggers.clone()
+        };
         let ledger = stream(definitions::LEDGER, definitions::LEDGER_NOTICES, 1);
         let bucket = |name, prefix, notices: &str| Bucket {
             stream: stream(name, notices, 1),
@@ -225,6 +233,7 @@ impl Nats {
             }),
             triggers: Arc::new(NatsTriggerLog {
                 stream: triggers,
+                reading,
                 group_commit,
                 keyed: Semaphore::new(options.queue),
                 partitions: found.partitions,
@@ -239,6 +248,7 @@ impl Nats {
         };
         Ok(Self {
             client,
+            reader,
             backbone,
             tasks,
             stop,
@@ -254,6 +264,7 @@ impl Nats {
     pub async fn close(self) {
         let Self {
             client,
+            reader,
             backbone,
             tasks,
             stop,
@@ -262,8 +273,10 @@ impl Nats {
         stop.cancel();
         tasks.close();
         tasks.wait().await;
-        if let Err(error) = client.drain().await {
-            tracing::warn!(%error, "the connection to NATS was not closed in order");
+        for client in [client, reader] {
+            if let Err(error) = client.drain().await {
+                tracing::warn!(%error, "the connection to NATS was not closed in order");
+            }
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The trigger log: stream `STORMHOOK_TRIGGERS`, a subject a group.
 
-use std::collections::VecDeque;
-
 use async_nats::HeaderMap;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
@@ -17,13 +15,13 @@ use crate::ports::trigger_log::{AppendError, Appended, DUPLICATE_WINDOW, Entry, 
 
 /// What a message's headers take, beside its payload.
 const HEADER_BYTES: usize = 512;
-/// How many places are looked at at once, for a newest entry that is asked for.
-const LOOK_BACK: u64 = 64;
 /// How many entries are read at once in search of the newest.
 const PAGE: usize = 1_000;
 
 pub(super) struct NatsTriggerLog {
     pub(super) stream: Stream,
+    /// The same, over a connection that reads alone.
+    pub(super) reading: Stream,
     pub(super) group_commit: GroupCommit,
     pub(super) keyed: Semaphore,
     pub(super) partitions: Partitions,
@@ -60,30 +58,31 @@ impl TriggerLog for NatsTriggerLog {
         limit: usize,
     ) -> Result<Vec<Entry>, Unavailable> {
         let filter = filter(partition);
-        let messages = self.stream.read(&filter, after.0, limit).await?;
+        let messages = self.reading.read(&filter, after.0, limit).await?;
         Ok(messages.iter().map(entry).collect())
     }
 
     async fn read_newest(
         &self,
-        partition: Partition,
         after: Sequence,
         before: Sequence,
         limit: usize,
     ) -> Result<Vec<Entry>, Unavailable> {
         let mut last = match before {
-            Sequence(u64::MAX) => self.stream.range().await?.last,
+            Sequence(u64::MAX) => self.reading.range().await?.last,
             Sequence(before) => before.saturating_sub(1),
         };
         let mut newest = Vec::new();
-        let mut window = LOOK_BACK.saturating_mul(limit as u64);
+        // Nothing is missing in between, unless it was deleted by hand or is gone for its age.
+        let mut window = limit as u64;
         while last > after.0 && newest.len() < limit {
             let from = last.saturating_sub(window).max(after.0);
-            let found = self.read_window(partition, from, last, limit).await?;
-            newest.extend(found.into_iter().rev().take(limit - newest.len()));
+            let found = self.read_window(from, last).await?;
+            newest.extend(found.into_iter().rev());
             last = from;
             window = window.saturating_mul(4);
         }
+        newest.truncate(limit);
         Ok(newest)
     }
 
@@ -94,22 +93,22 @@ impl TriggerLog for NatsTriggerLog {
         limit: usize,
     ) -> Result<Vec<Entry>, Unavailable> {
         let subject = self.subject(group);
-        let messages = self.stream.read(&subject, after.0, limit).await?;
+        let messages = self.reading.read(&subject, after.0, limit).await?;
         Ok(messages.iter().map(entry).collect())
     }
 
     async fn read_all(&self, after: Sequence, limit: usize) -> Result<Vec<Entry>, Unavailable> {
-        let messages = self.stream.read(ALL, after.0, limit).await?;
+        let messages = self.reading.read(ALL, after.0, limit).await?;
         Ok(messages.iter().map(entry).collect())
     }
 
     async fn newest(&self) -> Result<Sequence, Unavailable> {
-        Ok(Sequence(self.stream.range().await?.last))
+        Ok(Sequence(self.reading.range().await?.last))
     }
 
     async fn wait_beyond_all(&self, after: Sequence) -> Result<(), Unavailable> {
         let any = usize::from(self.partitions.0.get());
-        self.stream.next(ALL, any, after.0, 1).await.map(|_| ())
+        self.reading.next(ALL, any, after.0, 1).await.map(|_| ())
     }
 
     async fn wait_beyond(&self, partition: Partition, after: Sequence) -> Result<(), Unavailable> {
@@ -124,12 +123,12 @@ impl TriggerLog for NatsTriggerLog {
     ) -> Result<Vec<Entry>, Unavailable> {
         let slot = usize::from(partition.0);
         let filter = filter(partition);
-        let messages = self.stream.next(&filter, slot, after.0, limit).await?;
+        let messages = self.reading.next(&filter, slot, after.0, limit).await?;
         Ok(messages.iter().map(entry).collect())
     }
 
     async fn get(&self, sequence: Sequence) -> Result<Option<Logged>, Unavailable> {
-        let message = self.stream.get(sequence.0).await?;
+        let message = self.reading.get(sequence.0).await?;
         Ok(message.as_ref().map(entry).and_then(|entry| match entry {
             Entry::Trigger(logged) => Some(logged),
             Entry::Undecodable { .. } => None,
@@ -189,28 +188,20 @@ impl NatsTriggerLog {
         }
     }
 
-    /// The last `limit` entries of `partition` after `after`, up to `through`.
-    async fn read_window(
-        &self,
-        partition: Partition,
-        mut after: u64,
-        through: u64,
-        limit: usize,
-    ) -> Result<VecDeque<Entry>, Unavailable> {
-        let filter = filter(partition);
-        let mut newest = VecDeque::new();
+    /// The entries after `after` up to `through`, of all partitions.
+    async fn read_window(&self, mut after: u64, through: u64) -> Result<Vec<Entry>, Unavailable> {
+        let mut entries = Vec::new();
         while after < through {
-            let messages = self.stream.read(&filter, after, PAGE).await?;
+            let limit = usize::try_from(through - after).unwrap_or(PAGE).min(PAGE);
+            let messages = self.reading.read(ALL, after, limit).await?;
             let Some(last) = messages.last() else { break };
             after = last.sequence;
-            for message in messages {
-                if message.sequence <= through {
-                    newest.push_back(entry(&message));
-                }
-            }
-            newest.drain(..newest.len().saturating_sub(limit));
+            let within = messages
+                .iter()
+                .filter(|message| message.sequence <= through);
+            entries.extend(within.map(entry));
         }
-        Ok(newest)
+        Ok(entries)
     }
 }
 

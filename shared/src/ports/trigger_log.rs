@@ -25,10 +25,9 @@ pub trait TriggerLog: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Entry>, Unavailable>;
 
-    /// At most `limit` entries of `partition` after `after` and before `before`, the newest first.
+    /// At most `limit` entries after `after` and before `before`, of all partitions, the newest first.
     async fn read_newest(
         &self,
-        partition: Partition,
         after: Sequence,
         before: Sequence,
         limit: usize,

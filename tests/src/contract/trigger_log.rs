@@ -132,17 +132,14 @@ pub async fn a_group_and_the_newest_are_read_apart(backbone: &Backbone) {
         read.iter().map(Entry::sequence).collect::<Vec<_>>(),
         own[2..7]
     );
-    let newest = log
-        .read_newest(partition, all[2], all[9], 100)
-        .await
-        .unwrap();
+    let newest = log.read_newest(all[2], all[9], 100).await.unwrap();
     let expected: Vec<_> = all[3..9].iter().rev().copied().collect();
     assert_eq!(
         newest.iter().map(Entry::sequence).collect::<Vec<_>>(),
         expected
     );
     let limited = log
-        .read_newest(partition, Sequence(0), Sequence(u64::MAX), 1)
+        .read_newest(Sequence(0), Sequence(u64::MAX), 1)
         .await
         .unwrap();
     assert_eq!(limited[0].sequence(), *all.last().unwrap());

@@ -15,7 +15,7 @@ use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::{Source, Trigger};
 
 use super::performance::{End, Interrupted, Performer, pause, pauses};
-use crate::lookup;
+use crate::unsettled;
 
 /// How long one look for an outcome takes at most.
 const LOOK: Duration = Duration::from_secs(5);
@@ -137,7 +137,7 @@ impl Performer<'_> {
     /// Where `trigger` stands, if it was appended before.
     async fn place(&self, trigger: &Trigger) -> Result<Option<Sequence>, String> {
         let id = trigger.id;
-        let waiting = lookup::waiting_of_group(self.context, &trigger.group, id)
+        let waiting = unsettled::find_of_group(&self.context.backbone, &trigger.group, id)
             .await
             .map_err(|error| error.to_string())?;
         if let Some(logged) = waiting {

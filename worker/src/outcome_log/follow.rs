@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use stormhook_shared::domain::ids::Revision;
 use stormhook_shared::ports::ledger::Ledger;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::keeper::{DISK_PAUSE, OutcomeLog, PART};
@@ -12,12 +13,23 @@ use super::peers::Peers;
 use super::setback::Setback;
 use super::tail::{Page, Tail};
 
+/// How many pages are read before they are written.
+const READ_AHEAD: usize = 2;
+
 /// How the ledger goes on where a log ends.
 enum Joint {
     /// With the next record.
     Fits,
     /// Its records from there on are gone.
     IsGone,
+}
+
+/// What was read of the ledger.
+enum Read {
+    /// Something.
+    Page(Page),
+    /// There is no more at present.
+    End,
 }
 
 /// Why the log is not followed any more.
@@ -76,49 +88,71 @@ impl OutcomeLog {
         }
     }
 
+    /// Reads and writes at the same time: what comes next is read while the last page is written.
     async fn follow(
         self: &Arc<Self>,
         ledger: &dyn Ledger,
-        mut applied: Revision,
+        applied: Revision,
         stop: &CancellationToken,
     ) -> Result<Followed, Setback> {
-        let mut tail = Tail::new(ledger);
-        loop {
-            let read = tokio::select! {
-                read = tail.read_after(applied) => read,
-                () = stop.cancelled() => return Ok(Followed::Stopped),
-            };
-            let Page {
+        let (pages, read) = mpsc::channel(READ_AHEAD);
+        tokio::select! {
+            written = self.write(ledger, applied, read) => written,
+            () = read_pages(ledger, applied, pages) => Ok(Followed::Stopped),
+            () = stop.cancelled() => Ok(Followed::Stopped),
+        }
+    }
+
+    async fn write(
+        self: &Arc<Self>,
+        ledger: &dyn Ledger,
+        mut applied: Revision,
+        mut read: mpsc::Receiver<Read>,
+    ) -> Result<Followed, Setback> {
+        while let Some(read) = read.recv().await {
+            let Read::Page(Page {
                 first,
                 through,
                 entries,
-            } = match read {
-                Ok(page) => page,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot tail the ledger, trying again");
-                    tokio::select! {
-                        () = tokio::time::sleep(DISK_PAUSE) => continue,
-                        () = stop.cancelled() => return Ok(Followed::Stopped),
-                    }
-                }
+            }) = read
+            else {
+                self.is_level.send_replace(true);
+                continue;
             };
-            if through > applied {
-                let is_gap = first.0 > applied.0 + 1;
-                if is_gap && matches!(joint(ledger, applied).await?, Joint::IsGone) {
-                    return Ok(Followed::Lost(applied));
-                }
-                self.append(through, entries).await?;
-                applied = through;
+            let is_gap = first.0 > applied.0 + 1;
+            if is_gap && matches!(joint(ledger, applied).await?, Joint::IsGone) {
+                return Ok(Followed::Lost(applied));
+            }
+            self.append(through, entries).await?;
+            applied = through;
+        }
+        Ok(Followed::Stopped)
+    }
+}
+
+/// Reads what the ledger has after `applied`, and what comes, until nobody takes the `pages` any more.
+async fn read_pages(ledger: &dyn Ledger, mut applied: Revision, pages: mpsc::Sender<Read>) {
+    let mut tail = Tail::new(ledger);
+    loop {
+        let read = match tail.read_after(applied).await {
+            Ok(page) if page.through > applied => {
+                applied = page.through;
+                Read::Page(page)
+            }
+            Ok(_) => Read::End,
+            Err(error) => {
+                tracing::warn!(%error, "cannot tail the ledger, trying again");
+                tokio::time::sleep(DISK_PAUSE).await;
                 continue;
             }
-            self.is_level.send_replace(true);
-            tokio::select! {
-                waited = ledger.wait_beyond(applied) => if let Err(error) = waited {
-                    tracing::warn!(%error, "cannot wait for the ledger, trying again");
-                    tokio::time::sleep(DISK_PAUSE).await;
-                },
-                () = stop.cancelled() => return Ok(Followed::Stopped),
-            }
+        };
+        let is_end = matches!(read, Read::End);
+        if pages.send(read).await.is_err() {
+            return;
+        }
+        if is_end && let Err(error) = ledger.wait_beyond(applied).await {
+            tracing::warn!(%error, "cannot wait for the ledger, trying again");
+            tokio::time::sleep(DISK_PAUSE).await;
         }
     }
 }

@@ -4,9 +4,7 @@ use std::cmp::Reverse;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use futures::future::try_join_all;
 use stormhook_shared::audit::entry::LogEntry;
-use stormhook_shared::domain::group::Partition;
 use stormhook_shared::domain::ids::{Revision, Sequence};
 use stormhook_shared::domain::outcome::{Outcome, TriggerFacts};
 use stormhook_shared::domain::time::Timestamp;
@@ -14,18 +12,16 @@ use stormhook_shared::domain::trigger::Logged;
 use stormhook_shared::ports::questions::{
     HistoryItem, HistoryPage, HistoryQuery, Order, StatusFilter,
 };
-use stormhook_shared::ports::trigger_log::Entry;
 use stormhook_shared::ports::{Backbone, Unavailable};
 
 use super::keys::Index;
 use super::store::{Store, StoreError};
+use crate::unsettled::Unsettled;
 
 /// By how much the clocks of ingresses may differ: triggers are ordered by their place in the log, and times
 /// only follow that order up to this.
 const CLOCK_SKEW: Duration = Duration::from_secs(600);
 const CLOCK_SKEW_MILLIS: i64 = 600_000;
-/// How many triggers are looked at at once in search of waiting ones, at most. Where most fit, fewer do.
-const LARGEST_READ: usize = 500;
 
 /// What is settled up to `through`, in the query's order; one more than its limit if there is more.
 pub(crate) fn settled(
@@ -108,16 +104,7 @@ fn walk(
                 "entry {number} settles no trigger"
             )));
         };
-        let accepted_at = outcome.trigger.accepted_at;
-        let is_beyond = match query.order {
-            Order::NewestFirst => query
-                .since
-                .is_some_and(|at| accepted_at.plus(CLOCK_SKEW) < at),
-            Order::OldestFirst => query
-                .until
-                .is_some_and(|at| at.plus(CLOCK_SKEW) < accepted_at),
-        };
-        if is_beyond {
+        if is_beyond(query, outcome.trigger.accepted_at) {
             break;
         }
         let item = HistoryItem {
@@ -134,6 +121,18 @@ fn walk(
         }
     }
     Ok(())
+}
+
+/// Whether nothing that follows a trigger which was accepted then, in the query's order, has a time that fits it.
+fn is_beyond(query: &HistoryQuery, accepted_at: Timestamp) -> bool {
+    match query.order {
+        Order::NewestFirst => query
+            .since
+            .is_some_and(|at| accepted_at.plus(CLOCK_SKEW) < at),
+        Order::OldestFirst => query
+            .until
+            .is_some_and(|at| at.plus(CLOCK_SKEW) < accepted_at),
+    }
 }
 
 /// The indexes that all have what fits the query; `None` if nothing that is settled can.
@@ -183,8 +182,8 @@ fn range(store: &Store, query: &HistoryQuery) -> Result<RangeInclusive<Sequence>
     Ok(first..=last)
 }
 
-/// What may still wait up to `through`, in the query's order: everything beyond the partitions' cursors that fits it. The
-/// caller leaves out what is settled meanwhile.
+/// What may still wait up to `through`, in the query's order: what fits it of everything beyond the partitions' cursors, up
+/// to one more than its limit. The caller leaves out what is settled meanwhile.
 pub(crate) async fn maybe_waiting(
     backbone: &Backbone,
     query: &HistoryQuery,
@@ -194,109 +193,31 @@ pub(crate) async fn maybe_waiting(
     if matches!(query.status, Some(StatusFilter::Settled(_))) || query.code.is_some() {
         return Ok(Vec::new());
     }
-    let partitions = backbone.triggers.partitions();
-    let partitions: Vec<Partition> = match &query.group {
-        Some(group) => vec![partitions.of(group.hash())],
-        None => partitions.iter().collect(),
+    let end = Sequence(through.0.saturating_add(1));
+    let between = match (query.beyond, query.order) {
+        (Some(beyond), Order::NewestFirst) => (Sequence(0), beyond.min(end)),
+        (Some(beyond), Order::OldestFirst) => (beyond, end),
+        (None, _) => (Sequence(0), end),
     };
-    let stretches = partitions.into_iter().map(async |partition| {
-        let stretch = Stretch::new(backbone, partition, query, through).await?;
-        stretch.waiting(backbone, query, is_settled).await
-    });
-    let mut waiting = try_join_all(stretches).await?.concat();
-    sort(&mut waiting, query.order);
+    let mut unsettled = Unsettled::new(backbone, query.order, between, query.limit).await?;
+    let mut waiting = Vec::new();
+    while waiting.len() <= query.limit
+        && let Some(triggers) = unsettled.next().await?
+    {
+        let last = triggers.last().map(|logged| logged.trigger.accepted_at);
+        let mut fitting: Vec<_> = triggers.iter().map(item).collect();
+        fitting.retain(|item| matches(query, item));
+        if !fitting.is_empty() {
+            let sequences = fitting.iter().map(|item| item.trigger.sequence);
+            let settled = is_settled(sequences.collect()).await;
+            fitting.retain(|item| settled.binary_search(&item.trigger.sequence).is_err());
+            waiting.extend(fitting);
+        }
+        if last.is_some_and(|accepted_at| is_beyond(query, accepted_at)) {
+            break;
+        }
+    }
     Ok(waiting)
-}
-
-/// What is still to be read of a partition, from one of its ends.
-struct Stretch {
-    partition: Partition,
-    after: Sequence,
-    before: Sequence,
-    /// Behind all that is told.
-    end: Sequence,
-    order: Order,
-    /// How many are read next.
-    count: usize,
-}
-
-impl Stretch {
-    async fn new(
-        backbone: &Backbone,
-        partition: Partition,
-        query: &HistoryQuery,
-        through: Sequence,
-    ) -> Result<Self, Unavailable> {
-        let end = Sequence(through.0.saturating_add(1));
-        let settled = backbone.cursors.load(partition).await?.all_settled();
-        let (after, before) = match (query.beyond, query.order) {
-            (Some(beyond), Order::NewestFirst) => (settled, beyond.min(end)),
-            (Some(beyond), Order::OldestFirst) => (settled.max(beyond), end),
-            (None, _) => (settled, end),
-        };
-        Ok(Self {
-            partition,
-            after,
-            before,
-            end,
-            order: query.order,
-            count: query.limit.saturating_add(1).min(LARGEST_READ),
-        })
-    }
-
-    /// Up to one more than the query's limit of what fits it and is not settled.
-    async fn waiting(
-        mut self,
-        backbone: &Backbone,
-        query: &HistoryQuery,
-        is_settled: &(dyn Fn(Vec<Sequence>) -> SettledFuture + Sync),
-    ) -> Result<Vec<HistoryItem>, Unavailable> {
-        let mut waiting = Vec::new();
-        while waiting.len() <= query.limit {
-            let entries = self.read(backbone).await?;
-            if entries.is_empty() {
-                break;
-            }
-            let fitting: Vec<_> = entries
-                .into_iter()
-                .filter_map(|entry| match entry {
-                    Entry::Trigger(logged) => Some(item(&logged)),
-                    Entry::Undecodable { .. } => None,
-                })
-                .filter(|item| matches(query, item))
-                .collect();
-            let settled =
-                is_settled(fitting.iter().map(|item| item.trigger.sequence).collect()).await;
-            let is_waiting =
-                |item: &HistoryItem| settled.binary_search(&item.trigger.sequence).is_err();
-            waiting.extend(fitting.into_iter().filter(is_waiting));
-        }
-        Ok(waiting)
-    }
-
-    /// The next entries in order; none at the end.
-    async fn read(&mut self, backbone: &Backbone) -> Result<Vec<Entry>, Unavailable> {
-        let log = &backbone.triggers;
-        let entries = match self.order {
-            Order::OldestFirst => {
-                let mut entries = log.read(self.partition, self.after, self.count).await?;
-                entries.retain(|entry| entry.sequence() < self.end);
-                entries
-            }
-            Order::NewestFirst => {
-                let read = log.read_newest(self.partition, self.after, self.before, self.count);
-                read.await?
-            }
-        };
-        self.count = (2 * self.count).min(LARGEST_READ);
-        if let Some(last) = entries.last().map(Entry::sequence) {
-            match self.order {
-                Order::OldestFirst => self.after = last,
-                Order::NewestFirst => self.before = last,
-            }
-        }
-        Ok(entries)
-    }
 }
 
 /// Tells which of some triggers are settled, sorted.
@@ -514,5 +435,35 @@ mod tests {
             }
             prop_assert_eq!(found, expected(&log, &query));
         });
+    }
+
+    #[test]
+    fn what_came_after_the_look_at_what_waits_is_left_to_a_later_page() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("log")).unwrap();
+        store.append(Revision(1), &entries(10)).unwrap();
+        for (order, expected) in [
+            (Order::OldestFirst, vec![1, 2, 3]),
+            (Order::NewestFirst, vec![3, 2, 1]),
+        ] {
+            let query = HistoryQuery {
+                project: "1a5".parse().unwrap(),
+                receiver: None,
+                group: None,
+                status: None,
+                since: None,
+                until: None,
+                code: None,
+                key: None,
+                replay_of: None,
+                order,
+                beyond: Some(Sequence(0)).filter(|_| order == Order::OldestFirst),
+                limit: 100,
+            };
+            // 4 may wait by now, and 5 be settled: whoever goes on after 5 would miss 4.
+            let found = settled(&store, &query, Sequence(3)).unwrap();
+            let found = found.iter().map(|item| item.trigger.sequence.0);
+            assert_eq!(found.collect::<Vec<_>>(), expected);
+        }
     }
 }

@@ -73,7 +73,6 @@ impl TriggerLog for Ports {
 
     async fn read_newest(
         &self,
-        _partition: Partition,
         _after: Sequence,
         _before: Sequence,
         _limit: usize,

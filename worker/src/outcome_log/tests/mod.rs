@@ -1,7 +1,5 @@
-//! Outcome logs of several workers over one ledger that forgets: fetched from each other, and compared with signed heads. And
-//! pages of history while triggers come in.
+//! Outcome logs of several workers over one ledger that forgets: fetched from each other, and compared with signed heads.
 
 mod fetching;
-mod paging;
 mod signed_heads;
 mod world;
