@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 
 use crate::audit::Audit;
 use crate::context::Context;
-use crate::outcome_log::{self, OutcomeLog, Unreadable};
+use crate::outcome_log::{self, OutcomeLog, Store, Unreadable};
 use crate::{system, trigger_detail, unsettled, what_if};
 
 /// How long a question of history waits for a log that is being read or rebuilt.
@@ -184,7 +184,9 @@ impl Answers {
             async move { settled_of(&log, sequences).await }.boxed()
         };
         // What comes after this look at what waits is left to a later page, even if it is settled first.
+        // The trigger log may have dropped all that is settled.
         let newest = self.context.backbone.triggers.newest().await?;
+        let newest = newest.max(self.context.log.read(Store::newest_settled).await?);
         // What waits is read first: a trigger that is settled in between is then seen twice, not missed.
         let waiting =
             outcome_log::maybe_waiting(&self.context.backbone, &query, newest, &is_settled).await?;

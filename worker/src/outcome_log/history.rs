@@ -443,8 +443,8 @@ mod tests {
         let mut store = Store::open(&folder.path().join("log")).unwrap();
         store.append(Revision(1), &entries(10)).unwrap();
         for (order, expected) in [
-            (Order::OldestFirst, vec![1, 2, 3]),
-            (Order::NewestFirst, vec![3, 2, 1]),
+            (Order::OldestFirst, vec![0, 2, 3]),
+            (Order::NewestFirst, vec![3, 2, 0]),
         ] {
             let query = HistoryQuery {
                 project: "1a5".parse().unwrap(),
@@ -457,7 +457,7 @@ mod tests {
                 key: None,
                 replay_of: None,
                 order,
-                beyond: Some(Sequence(0)).filter(|_| order == Order::OldestFirst),
+                beyond: None,
                 limit: 100,
             };
             // 4 may wait by now, and 5 be settled: whoever goes on after 5 would miss 4.

@@ -35,5 +35,5 @@ pub use import::{Import, ImportError};
 pub(crate) use keeper::{OutcomeLog, Unreadable};
 pub(crate) use peers::Peers;
 pub(crate) use recent::receiver_counts;
-pub(crate) use store::StoreError;
+pub(crate) use store::{Store, StoreError};
 pub(crate) use verify::Verification;

@@ -295,6 +295,15 @@ impl Store {
         }
     }
 
+    /// The place of the newest trigger that is settled; 0 if none is.
+    pub(crate) fn newest_settled(&self) -> Result<Sequence, StoreError> {
+        let all = vec![Index::sequence()];
+        let everywhere = Sequence(0)..=Sequence(u64::MAX);
+        let mut walk = self.walk(all, &everywhere, Order::NewestFirst);
+        let newest = walk.next().transpose()?;
+        Ok(newest.map_or_else(Sequence::default, |(sequence, _)| sequence))
+    }
+
     /// The entry that settles the newest trigger with this id.
     pub(crate) fn settled_by_id(&self, id: TriggerId) -> Result<Option<LogEntry>, StoreError> {
         match self.db.scan_prefix(keys::trigger_id(id)).next_back() {
