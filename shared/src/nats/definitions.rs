@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::Client;
 use async_nats::jetstream::context::{AccountErrorKind, CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{
-    Compression, Config, DiscardPolicy, Republish, RetentionPolicy, StorageType,
+    Config, DiscardPolicy, Republish, RetentionPolicy, StorageType,
 };
 use async_nats::jetstream::{self, Context, ErrorCode};
 
@@ -132,7 +132,6 @@ fn log(name: &str, subject: &str, options: &NatsOptions, max_age: Duration) -> C
         max_age,
         storage: StorageType::File,
         num_replicas: options.replicas.unwrap_or(1),
-        compression: Some(Compression::S2),
         allow_direct: true,
         deny_delete: true,
         ..Config::default()
