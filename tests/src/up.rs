@@ -81,6 +81,10 @@ pub async fn sandbox(folder: &Path, arguments: &[&str]) -> (Child, String) {
     (child, address.to_owned())
 }
 
+/// How long a connection that is not used stays open: shorter than with any server, which would close it just when it is
+/// used again.
+const IDLE: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// A client for plain HTTP.
 ///
 /// # Panics
@@ -89,6 +93,7 @@ pub fn http() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .timeout(std::time::Duration::from_secs(70))
+        .pool_idle_timeout(IDLE)
         .build()
         .expect("a client with default settings")
 }
