@@ -244,7 +244,7 @@ impl Checker {
         if parsed.hash != next.hash {
             return Err(self.fault("its hash is not that of what it says and of the entry before"));
         }
-        let entry: LogEntry = serde_json::from_str(parsed.entry.get()).map_err(|error| {
+        let entry = LogEntry::from_json(parsed.entry.get().as_bytes()).map_err(|error| {
             self.fault(&format!("it is no entry that this version knows: {error}"))
         })?;
         self.at = next;

@@ -10,7 +10,7 @@ use stormhook_shared::ports::record::{EntriesPage, EntriesQuery, Position};
 
 use super::block::Block;
 use super::keys;
-use super::store::{Store, StoreError, parse, parse_number};
+use super::store::{Store, StoreError, entry, parse_number};
 
 /// By how much the clocks of workers may differ: entries are in the order of the ledger, and their times follow that
 /// order only up to this.
@@ -163,7 +163,7 @@ impl Store {
                 .skip(usize::try_from(number - stretch.before.number).unwrap_or(0))
             {
                 number += 1;
-                match parse::<LogEntry>(bytes)?.at() {
+                match entry(bytes)?.at() {
                     Some(time) if time >= late => return Ok(last),
                     Some(time) if time < at => last = number,
                     _ => {}
@@ -214,7 +214,7 @@ impl Store {
 /// When the first entry of a block that says so happened.
 fn time(block: &Block) -> Result<Option<Timestamp>, StoreError> {
     for bytes in &block.entries {
-        if let Some(at) = parse::<LogEntry>(bytes)?.at() {
+        if let Some(at) = entry(bytes)?.at() {
             return Ok(Some(at));
         }
     }

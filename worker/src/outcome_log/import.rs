@@ -66,7 +66,7 @@ impl Import {
 
 /// The entry that stands in `text`, if this version would write it like that: its hash is over the text.
 pub(super) fn parsed(text: &str) -> Option<LogEntry> {
-    let entry: LogEntry = serde_json::from_str(text).ok()?;
+    let entry = LogEntry::from_json(text.as_bytes()).ok()?;
     let written = serde_json::to_string(&entry).ok()?;
     (written == text).then_some(entry)
 }

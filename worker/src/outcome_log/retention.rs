@@ -12,7 +12,7 @@ use stormhook_shared::domain::time::Timestamp;
 use super::block::Block;
 use super::counts::Counts;
 use super::keys;
-use super::store::{Meta, Store, StoreError, index, parse, parse_number};
+use super::store::{Meta, Store, StoreError, entry, index, parse_number};
 
 impl Store {
     /// Up to which signed head entries may be dropped at `now`, if up to any.
@@ -51,7 +51,7 @@ impl Store {
         if last > through {
             return Ok(false);
         }
-        let entries = block.entries.iter().map(|bytes| parse::<LogEntry>(bytes));
+        let entries = block.entries.iter().map(|bytes| entry(bytes));
         let entries: Vec<_> = entries.collect::<Result<_, _>>()?;
         let mut batch = sled::Batch::default();
         let indexed = index(first, &entries);

@@ -113,7 +113,8 @@ impl Store {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let db = open_when_unlocked(path)?;
         let meta = match db.get(keys::META)? {
-            Some(bytes) => parse::<Meta>(&bytes)?,
+            Some(bytes) => serde_json::from_slice::<Meta>(&bytes)
+                .map_err(|error| StoreError::Damaged(error.to_string()))?,
             None if db.is_empty() => Meta {
                 format: FORMAT,
                 applied: Revision(0),
@@ -421,7 +422,7 @@ impl Entries<'_> {
             .checked_sub(*first)
             .and_then(|offset| usize::try_from(offset).ok());
         match offset.and_then(|offset| block.entries.get(offset)) {
-            Some(bytes) => parse(bytes).map(Some),
+            Some(bytes) => entry(bytes).map(Some),
             None => Ok(None),
         }
     }
@@ -495,8 +496,9 @@ fn indexes(group: &GroupKey, outcome: &Outcome) -> Vec<Index> {
     indexes
 }
 
-pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(bytes).map_err(|error| StoreError::Damaged(error.to_string()))
+/// The entry that is stored like this.
+pub(super) fn entry(bytes: &[u8]) -> Result<LogEntry, StoreError> {
+    LogEntry::from_json(bytes).map_err(|error| StoreError::Damaged(error.to_string()))
 }
 
 pub(super) fn parse_number(bytes: &[u8]) -> Result<u64, StoreError> {

@@ -150,7 +150,7 @@ impl Verification {
                 let message = "it does not fit the chain: it, or its hash, is not what was written";
                 return Err(self.fault(message.to_owned()));
             }
-            let entry: LogEntry = serde_json::from_slice(bytes)
+            let entry = LogEntry::from_json(bytes)
                 .map_err(|error| self.fault(format!("it cannot be read: {error}")))?;
             self.at = next;
             self.heads.passes(next)?;
