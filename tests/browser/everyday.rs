@@ -60,12 +60,31 @@ async fn a_hook_of_each_kind_is_made_and_fired() {
     browser
         .read(".preview", "A trigger now: 1 → 2 containers, at most 10.")
         .await;
+    // Only the bound in the step's direction counts, as with the server.
+    for (action, min, preview) in [
+        ("down", "1", "rejected: 1 − 1 is below the minimum of 1"),
+        ("up", "5", "A trigger now: 1 → 2 containers, at most 10."),
+        ("up", "1", "A trigger now: 1 → 2 containers, at most 10."),
+    ] {
+        browser
+            .click(&format!("input[name=action][value={action}]"))
+            .await;
+        browser.fill("input[name=min]", min).await;
+        browser.read(".preview", preview).await;
+    }
     browser.fill("input[name=max]", "1").await;
+    browser.fill("input[name=name]", "").await;
     browser.click("form.form button[type=submit]").await;
-    browser
-        .read(".field:has(input[name=min]) .error", "min")
-        .await;
+    for (name, error) in [("name", "Enter a name"), ("max", "more than “at least”")] {
+        let css = format!(".field:has(input[name={name}]) .error");
+        browser.read(&css, error).await;
+    }
     browser.fill("input[name=max]", "4").await;
+    browser.fill("input[name=name]", "scale-web").await;
+    for name in ["name", "max"] {
+        let css = format!(".field:has(input[name={name}]) .error");
+        assert_eq!(browser.text(&css).await, "");
+    }
     let hook = made(&browser, &up, "scale-web").await;
     browser.read("[role=tabpanel]", "curl -X POST").await;
     browser.press("[role=tablist]", "Alertmanager").await;
@@ -74,6 +93,11 @@ async fn a_hook_of_each_kind_is_made_and_fired() {
     browser.read("main", "Nothing has happened yet").await;
     up.outcome(&hook, "").await;
     browser.read("table", "scaled web from 1 to 2").await;
+    // Its own page shows what comes of it, too.
+    browser.press("table", "scale-web").await;
+    browser.read(".card table", "scaled web from 1 to 2").await;
+    up.outcome(&hook, "").await;
+    browser.read(".card table", "scaled web from 2 to 3").await;
 
     new(&browser, "scaleHost", "more-hosts").await;
     browser.fill(".pair input:first-child", "role").await;

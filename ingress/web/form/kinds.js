@@ -9,7 +9,10 @@ import { chosen, numberInput, radios, readNumber, select, textInput } from "./in
 import { labelPicker } from "./labels.js";
 
 /** @typedef {import("../store.js").Store} Store */
-/** @typedef {{element: HTMLElement, read: () => Record<string, any>, leave?: () => void}} Part */
+/**
+ * `problems`: what is wrong for certain, by field; `show`: draws what follows from other parts of the form.
+ * @typedef {{element: HTMLElement, read: () => Record<string, any>, problems?: () => [string, string][], show?: () => void, leave?: () => void}} Part
+ */
 
 /** @type {Record<string, (store: Store, config: Record<string, any>, isEdit: boolean) => Part>} */
 export const kindFields = { scaleService, scaleHost, serviceUpgrade, forwardPost };
@@ -33,9 +36,9 @@ function scaling(config, what, current) {
     h(
       "div",
       { class: "row" },
-      field("By", amount, `${what}s a trigger`),
-      field("At least", min, "no trigger goes below"),
-      field("At most", max, "no trigger goes above"),
+      field("By", amount, `${what}s per trigger`),
+      field("At least", min, "a step down goes no lower"),
+      field("At most", max, "a step up goes no higher"),
     ),
     preview,
   );
@@ -44,19 +47,37 @@ function scaling(config, what, current) {
     return { action: chosen(element, "action"), amount: readNumber(amount), min: readNumber(min), max: readNumber(max) };
   }
 
+  /** @returns {[string, string][]} */
+  function problems() {
+    const numbers = read();
+    const names = { amount: "By", min: "At least", max: "At most" };
+    /** @type {[string, string][]} */
+    const wrong = Object.entries(names)
+      .filter(([name]) => !Number.isInteger(numbers[name]) || numbers[name] < 1)
+      .map(([name, label]) => [name, `“${label}” must be a whole number, 1 or more.`]);
+    if (wrong.length === 0 && numbers.min >= numbers.max) wrong.push(["max", `“At most” must be more than “at least”, which is ${numbers.min}.`]);
+    return wrong;
+  }
+
   function show() {
-    const { action, amount: by, min: least, max: most } = read();
+    const wrong = problems();
     const now = current();
-    if (now === null || typeof by !== "number" || typeof least !== "number" || typeof most !== "number") return put(preview);
-    const to = action === "up" ? now + by : now - by;
-    if (to > most) return put(preview, `A trigger now would be rejected: ${now} + ${by} is above the maximum of ${most}.`);
-    if (to < least) return put(preview, `A trigger now would be rejected: ${now} − ${by} is below the minimum of ${least}.`);
-    const bound = action === "up" ? `at most ${most}` : `at least ${least}`;
-    put(preview, `A trigger now: ${now} → ${count(to, what)}, ${bound}.`);
+    if (wrong.length > 0) return put(preview, wrong[0][1]);
+    if (now === null) return put(preview);
+    const { action, amount: by, min: least, max: most } = read();
+    const isUp = action === "up";
+    const [to, bound] = isUp ? [now + by, most] : [now - by, least];
+    const isWithin = isUp ? to <= bound : to >= bound;
+    if (isWithin) return put(preview, `A trigger now: ${now} → ${count(to, what)}, ${isUp ? "at most" : "at least"} ${bound}.`);
+    const step = isUp ? `${now} + ${by} is above the maximum of ${bound}` : `${now} − ${by} is below the minimum of ${bound}`;
+    const clamps = element.closest("form")?.querySelector('[name="onLimit"]');
+    if (/** @type {HTMLSelectElement | null} */ (clamps)?.value !== "clamp") return put(preview, `A trigger now would be rejected: ${step}.`);
+    const isThere = isUp ? now >= bound : now <= bound;
+    put(preview, isThere ? `A trigger now would be skipped: ${now} is at the bound of ${bound} or beyond.` : `A trigger now: ${now} → ${count(bound, what)}, as ${step}.`);
   }
 
   show();
-  return { element, read, show };
+  return { element, read, problems, show };
 }
 
 /** @type {(store: Store, config: Record<string, any>, isEdit: boolean) => Part} */
@@ -64,7 +85,13 @@ function scaleService(store, config, isEdit) {
   const target = serviceSelect(store, config.serviceId ?? "", isEdit, "serviceId", "id", () => steps.show());
   const steps = scaling(config, "container", () => store.services.get(target.value())?.scale ?? null);
   const element = h("div", {}, field("Service", target.element, isEdit ? "The target of a receiver stays; clone it for another one." : "What can be scaled, as the platform tells it."), steps.element);
-  return { element, read: () => ({ serviceId: target.value() || null, ...steps.read() }), leave: target.leave };
+  return {
+    element,
+    read: () => ({ serviceId: target.value() || null, ...steps.read() }),
+    problems: () => [...target.problems(), ...steps.problems()],
+    show: steps.show,
+    leave: target.leave,
+  };
 }
 
 /**
@@ -100,7 +127,13 @@ function serviceSelect(store, value, isFixed, name, by, onChange) {
   queueMicrotask(show);
   store.addEventListener("receivers", show);
   store.loadServices();
-  return { element, value: () => element.value || value, leave: () => store.removeEventListener("receivers", show) };
+  const chosenValue = () => element.value || value;
+  return {
+    element,
+    value: chosenValue,
+    problems: () => /** @type {[string, string][]} */ (chosenValue() ? [] : [[name, "Choose a service."]]),
+    leave: () => store.removeEventListener("receivers", show),
+  };
 }
 
 /** @type {(store: Store, config: Record<string, any>, isEdit: boolean) => Part} */
@@ -135,7 +168,7 @@ function scaleHost(_store, config, isEdit) {
     const config = { hostSelector: labels.read(), ...scaling };
     return scaling.action === "down" ? { ...config, deleteOption: first.value } : config;
   };
-  return { element, read, leave: labels.leave };
+  return { element, read, problems: steps.problems, show: steps.show, leave: labels.leave };
 }
 
 /** @type {[string, string][]} */
@@ -229,5 +262,5 @@ function forwardPost(store, config, isEdit) {
     ),
   );
   const read = () => ({ projectId: config.projectId ?? context.project, serviceName: target.value() || null, port: port.value || null, path: path.value.trim() });
-  return { element, read, leave: target.leave };
+  return { element, read, problems: target.problems, leave: target.leave };
 }

@@ -166,8 +166,8 @@ export function activityPage({ store, project, query }) {
       "tr",
       { "data-trigger": trigger.id },
       cell("Accepted", h("a", { href: link(project, ["triggers", trigger.id]) }, timeOf(trigger.acceptedAt))),
-      cell("Verdict", statusMark(status, trigger.outcome ? codeText(trigger.outcome.code) : "pending")),
-      cell("Receiver", trigger.receiverName ?? "unknown", trigger.replayOf && h("span", { class: "tag" }, "redelivered"), trigger.parentId && h("span", { class: "tag" }, "part")),
+      cell("Verdict", h("a", { href: link(project, ["triggers", trigger.id]), tabindex: "-1" }, statusMark(status, trigger.outcome ? codeText(trigger.outcome.code) : "pending"))),
+      cell("Receiver", store.receiver(trigger.receiverId) ? h("a", { href: link(project, ["receivers", trigger.receiverId]) }, trigger.receiverName) : (trigger.receiverName ?? "unknown"), trigger.replayOf && h("span", { class: "tag" }, "redelivered"), trigger.parentId && h("span", { class: "tag" }, "part")),
       cell("What", text),
     );
   }

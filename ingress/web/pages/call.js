@@ -9,18 +9,24 @@ import { timeOf } from "../time.js";
 import { KINDS, deed, groupOf } from "../words.js";
 import { copyBox } from "../parts/copy.js";
 import { receiverMenu, testFire } from "../parts/receiver-menu.js";
+import { MOST_LISTED, newestTriggers } from "../parts/newest.js";
 import { loading, failure } from "../parts/notes.js";
 
 /** @typedef {import("../words.js").Receiver} Receiver */
+
+/** How often the newest triggers are drawn at most, in milliseconds. */
+const INTERVAL = 400;
 
 /** @param {import("../shell.js").View} view */
 export function callPage({ store, project, path, query }) {
   const element = h("div", {}, loading());
   const isNew = query.has("created");
+  const id = path[1];
+  const newest = h("div");
 
   async function load() {
     try {
-      show(await get(`receivers/${path[1]}`));
+      show(await get(`receivers/${id}`));
     } catch (error) {
       put(element, failure(/** @type {Error} */ (error), load));
     }
@@ -35,6 +41,7 @@ export function callPage({ store, project, path, query }) {
       h("div", { class: "title" }, h("h1", {}, receiver.name), h("div", { class: "buttons" }, mayWrite() && h("button", { type: "button", class: "primary", click: () => testFire(receiver, project) }, "Test fire"), receiverMenu(receiver, store, project))),
       h("p", { class: "hint" }, `${KINDS[receiver.driver]?.name}: ${deed(receiver, (id) => store.serviceName(id))}. `, receiver.state === "active" ? "" : "It is disabled: its triggers are skipped. "),
       receiver.url ? h("section", { class: "card" }, h("h2", {}, "Trigger URL"), copyBox(receiver.url, "the trigger URL")) : h("p", { class: "card" }, "Your key may only read, so the trigger URL is not shown."),
+      newest,
       receiver.url && callers(receiver),
       h(
         "p",
@@ -47,9 +54,39 @@ export function callPage({ store, project, path, query }) {
     );
   }
 
+  async function loadTriggers() {
+    store.add((await get("triggers", { receiverId: id, limit: MOST_LISTED })).data);
+    showTriggers();
+  }
+
+  function showTriggers() {
+    const triggers = store.newestFirst().filter((trigger) => trigger.receiverId === id);
+    put(newest, newestTriggers(triggers, project, { receiverId: id }, "None yet. Fire it, and see here what comes of it."));
+  }
+
+  let timer = 0;
+  const soon = () => {
+    timer ||= setTimeout(() => {
+      timer = 0;
+      showTriggers();
+    }, INTERVAL);
+  };
+  const reload = () => loadTriggers().catch(() => {});
   store.addEventListener("receivers", load);
+  store.addEventListener("triggers", soon);
+  store.addEventListener("reload", reload);
   load();
-  return { title: "Receiver", element, leave: () => store.removeEventListener("receivers", load) };
+  reload();
+  return {
+    title: "Receiver",
+    element,
+    leave() {
+      clearTimeout(timer);
+      store.removeEventListener("receivers", load);
+      store.removeEventListener("triggers", soon);
+      store.removeEventListener("reload", reload);
+    },
+  };
 }
 
 /** @param {Receiver} receiver */

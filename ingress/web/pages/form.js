@@ -5,13 +5,13 @@ import { change, get } from "../api.js";
 import { h, put } from "../dom.js";
 import { go, link } from "../router.js";
 import { KINDS, configOf } from "../words.js";
-import { choices, clearErrors, field, showError } from "../parts/field.js";
+import { choices, clearError, clearErrors, field, showError } from "../parts/field.js";
 import { failure, loading } from "../parts/notes.js";
 import { advanced } from "../form/advanced.js";
 import { kindFields } from "../form/kinds.js";
 
 /** @typedef {import("../words.js").Receiver} Receiver */
-/** @typedef {{element: HTMLElement, read: () => Record<string, any>, leave?: () => void}} Part */
+/** @typedef {import("../form/kinds.js").Part} Part */
 
 /** @param {import("../shell.js").View} view */
 export function formPage(view) {
@@ -60,7 +60,13 @@ export function formPage(view) {
     const back = isEdit ? link(view.project, ["receivers", editedId ?? ""]) : link(view.project, ["receivers"]);
     const form = h(
       "form",
-      { class: "form", novalidate: true, submit: (/** @type {Event} */ event) => (event.preventDefault(), save()) },
+      {
+        class: "form",
+        novalidate: true,
+        submit: (/** @type {Event} */ event) => (event.preventDefault(), save()),
+        input: mended,
+        change: (/** @type {Event} */ event) => (mended(event), kind.show?.()),
+      },
       isEdit ? h("p", { class: "hint" }, `${KINDS[driver].name}. Kind and target stay; clone the receiver for another one.`) : choices("Kind", "driver", kinds),
       field("Name", name, "Yours to choose; unique in the project."),
       slot,
@@ -69,9 +75,28 @@ export function formPage(view) {
       h("div", { class: "buttons" }, button, h("a", { class: "button", href: back }, "Cancel")),
     );
 
+    /** @param {Event} event something was typed or chosen, so what was wrong with it is over */
+    function mended({ target }) {
+      const { name } = /** @type {HTMLInputElement} */ (target);
+      clearError(/** @type {HTMLElement} */ (target));
+      // The server compares the bounds with each other.
+      if (name === "min" || name === "max") form.querySelectorAll("[name=min], [name=max]").forEach((bound) => clearError(/** @type {HTMLElement} */ (bound)));
+      put(problem);
+    }
+
+    /** Shows what is wrong for certain, the first of it last, so that it has the focus. */
+    function isWrong() {
+      /** @type {[string, string][]} */
+      const wrong = kind.problems?.() ?? [];
+      if (!(/** @type {HTMLInputElement} */ (name).value.trim())) wrong.unshift(["name", "Enter a name."]);
+      for (const [field, message] of wrong.reverse()) showError(form, field, message);
+      return wrong.length > 0;
+    }
+
     async function save() {
       clearErrors(form);
       put(problem);
+      if (isWrong()) return;
       button.setAttribute("disabled", "");
       try {
         const body = { name: /** @type {HTMLInputElement} */ (name).value.trim(), driver, [`${driver}Config`]: kind.read(), ...options.read(isEdit) };

@@ -4,20 +4,17 @@
 import { get } from "../api.js";
 import { h, put } from "../dom.js";
 import { link } from "../router.js";
-import { count, durationText, timeOf } from "../time.js";
+import { count, durationText } from "../time.js";
 import { codeText, configOf, deed, groupOf, groupText, statusOf } from "../words.js";
 import { stepChart } from "../parts/chart.js";
+import { MOST_LISTED, newestTriggers } from "../parts/newest.js";
 import { failure } from "../parts/notes.js";
-import { statusMark } from "../parts/status.js";
-import { cell } from "../parts/table.js";
 import { whatIf } from "../parts/what-if.js";
 
 /**
  * @typedef {import("../words.js").Trigger} Trigger
  * @typedef {import("../words.js").Receiver} Receiver
  */
-
-const MOST_LISTED = 10;
 
 /** @param {import("../shell.js").View} view */
 export function groupPage({ store, project, path }) {
@@ -150,13 +147,10 @@ export function groupPage({ store, project, path }) {
    * @param {Receiver[]} receivers
    */
   function showList(triggers, receivers) {
-    const rows = triggers.slice(-MOST_LISTED).reverse().map((trigger) =>
-      h("tr", {}, cell("Accepted", h("a", { href: link(project, ["triggers", trigger.id]) }, timeOf(trigger.acceptedAt))), cell("Verdict", statusMark(statusOf(trigger), trigger.outcome ? codeText(trigger.outcome.code) : "pending")), cell("What", trigger.outcome?.message ?? "waits")),
-    );
     put(
       list,
       h("section", { class: "card" }, h("h2", {}, "Receivers"), receivers.length ? h("ul", {}, receivers.map((receiver) => h("li", {}, h("a", { href: link(project, ["receivers", receiver.id]) }, receiver.name), `: ${deed(receiver, (id) => store.serviceName(id))}`))) : h("p", { class: "faint" }, "None is left.")),
-      h("section", { class: "card" }, h("h2", {}, "Newest triggers"), rows.length ? h("table", { class: "cards" }, h("tbody", {}, rows)) : h("p", { class: "faint" }, "None yet."), h("p", {}, h("a", { href: link(project, ["activity"], { group }) }, "All of them"))),
+      newestTriggers(triggers.slice(-MOST_LISTED).reverse(), project, { group }, "None yet."),
     );
   }
 

@@ -69,7 +69,7 @@ function outcomeLog({ worker }) {
   const { entries, head, verifiedAt } = worker.outcomeLog;
   return card(
     "Outcome log",
-    head ? h("p", {}, count(entries, "entry", "entries"), verifiedAt ? [", verified ", timeOf(verifiedAt)] : ", being verified", ".") : h("p", {}, "It is being read or rebuilt."),
+    head ? h("p", {}, count(entries, "entry", "entries"), verifiedAt ? ["; what there was at ", timeOf(verifiedAt), " was verified then"] : ", being verified", ".") : h("p", {}, "It is being read or rebuilt."),
     head && h("div", { class: "copy-line" }, h("code", { class: "hash" }, head), copyButton(head, "the head of the log")),
     h("p", { class: "help" }, "The hash of its last entry: equal on every worker at the same number of entries, and changed by any change of what was recorded."),
   );
@@ -82,7 +82,7 @@ function partitions({ worker }) {
   const cells = worker.partitions.map((/** @type {any} */ one) => {
     const age = one.oldestWaiting ? Date.now() - Date.parse(one.oldestWaiting) : 0;
     const isLate = age > 2_000;
-    const text = one.holder ? (isLate ? `waits ${durationText(age)}` : "level") : "nobody";
+    const text = one.holder ? (isLate ? `waits ${durationText(age)}` : "caught up") : "nobody";
     const holder = one.holder ? (names.get(one.holder) ?? one.holder) : "nobody";
     return h("li", { class: !one.holder ? "bad" : isLate ? "late" : "", title: `partition ${one.partition}: ${holder}` }, h("span", { class: "number" }, one.partition), h("span", {}, text));
   });

@@ -134,7 +134,7 @@ function step(at, title, text, after) {
 
 /** @param {Record<string, any>} called a call of the platform */
 function callStep({ what, at, millis, error }) {
-  const text = [h("code", {}, what), " ", h("span", { class: "faint" }, timeOf(at), `, took ${durationText(millis)}`)];
+  const text = [h("code", {}, what), " ", h("span", { class: "faint" }, timeOf(at), `, took ${durationText(millis)}${error ? "" : ", went well"}`)];
   return h("li", { class: error ? "call bad" : "call" }, h("p", {}, text), error && h("p", { class: "problem" }, error));
 }
 

@@ -43,10 +43,17 @@ export function choices(legend, name, choices, help = "") {
   );
 }
 
+/** @param {HTMLElement} control what is within a field */
+export function clearError(control) {
+  const field = /** @type {HTMLElement | null} */ (control.closest(".field"));
+  if (field) clearErrors(field);
+}
+
 /** @param {HTMLElement} form */
 export function clearErrors(form) {
   form.querySelectorAll(".error").forEach((error) => put(error));
   form.querySelectorAll("[aria-invalid]").forEach((control) => control.removeAttribute("aria-invalid"));
+  form.removeAttribute("aria-invalid");
 }
 
 /**

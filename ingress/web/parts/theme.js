@@ -26,7 +26,7 @@ export function themeChoice() {
         applyTheme();
       },
     },
-    THEMES.map((theme) => h("option", { value: theme, selected: theme === chosen() }, theme === "auto" ? "system" : theme)),
+    THEMES.map((theme) => h("option", { value: theme, selected: theme === chosen() }, `${theme} theme`)),
   );
   return select;
 }

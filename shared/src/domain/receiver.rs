@@ -267,21 +267,21 @@ impl KeyVersions {
                 .any(|key| key.version == version && now < key.until)
     }
 
-    /// The versions after a rotation at `now` that leaves the present URL valid for `overlap`.
+    /// The versions after a rotation at `now` that leaves the present URL valid for `overlap`. Earlier ones stay valid for as
+    /// long as was said then; without an overlap, none of them does.
     #[must_use]
     pub fn rotated(&self, overlap: Duration, now: Timestamp) -> Self {
-        let mut overlapping: Vec<_> = self
-            .overlapping
-            .iter()
-            .copied()
-            .filter(|key| now < key.until)
-            .collect();
-        if !overlap.is_zero() {
-            overlapping.push(OverlappingKey {
-                version: self.current,
-                until: now.plus(overlap),
-            });
-        }
+        let end = now.plus(overlap);
+        let present = OverlappingKey {
+            version: self.current,
+            until: end,
+        };
+        let overlapping = if overlap.is_zero() {
+            Vec::new()
+        } else {
+            let all = self.overlapping.iter().copied().chain([present]);
+            all.filter(|key| now < key.until).collect()
+        };
         Self {
             current: self.current.saturating_add(1),
             overlapping,
@@ -290,11 +290,7 @@ impl KeyVersions {
                 .as_ref()
                 .filter(|key| key.is_valid(now) && !overlap.is_zero())
                 .map(|key| ImportedKey {
-                    until: Some(
-                        key.until
-                            .unwrap_or(now.plus(overlap))
-                            .min(now.plus(overlap)),
-                    ),
+                    until: Some(key.until.unwrap_or(end).min(end)),
                     ..key.clone()
                 }),
         }
@@ -318,6 +314,13 @@ mod tests {
         assert!(overlapping.accept(first, now));
         assert!(overlapping.accept(overlapping.current, now));
         assert!(!overlapping.accept(first, now.plus(minute)));
+
+        // Somebody who rotates again because the URL is known to others means all URLs.
+        let again = overlapping.rotated(Duration::ZERO, now);
+        assert!(!again.accept(first, now) && !again.accept(overlapping.current, now));
+        let shorter = overlapping.rotated(minute / 2, now);
+        assert!(shorter.accept(first, now.plus(minute / 2)));
+        assert!(!shorter.accept(overlapping.current, now.plus(minute / 2)));
     }
 
     #[test]
