@@ -61,6 +61,11 @@ impl Ledger for NatsLedger {
         }
     }
 
+    async fn is_last(&self, group: &GroupKey, revision: Revision) -> Result<bool, LedgerError> {
+        let last = self.stream.leaders_last(&self.subject(group)).await?;
+        Ok(last == Some(revision.0))
+    }
+
     async fn read(&self, after: Revision, limit: usize) -> Result<Vec<Place>, LedgerError> {
         let messages = self.stream.read(ALL, after.0, limit).await?;
         Ok(messages.iter().map(place).collect())

@@ -25,6 +25,8 @@ const RECHECK: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// How much one read brings at most.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
+/// The server's code for a message that is not there.
+const NO_MESSAGE: u64 = 10_037;
 /// The server's code for an expected sequence that is not the last.
 const WRONG_LAST_SEQUENCE: u64 = 10_071;
 
@@ -166,6 +168,20 @@ impl Stream {
     /// The last message of `subject`.
     pub(super) async fn last(&self, subject: &str) -> Result<Option<Stored>, Unavailable> {
         self.direct_get(&json!({"last_by_subj": subject})).await
+    }
+
+    /// The sequence of the last message of `subject`, as the stream's leader has it: direct gets are answered by any server.
+    pub(super) async fn leaders_last(&self, subject: &str) -> Result<Option<u64>, Unavailable> {
+        let asked = json!({"last_by_subj": subject}).to_string();
+        let request = Request::new().payload(asked.into());
+        let address = format!("$JS.API.STREAM.MSG.GET.{}", self.name);
+        let answer = self.request(address, request).await?;
+        let answer: Value = parse(&answer.payload)?;
+        match (&answer["message"]["seq"], &answer["error"]) {
+            (Value::Number(sequence), _) => Ok(sequence.as_u64()),
+            (_, error) if error["err_code"] == NO_MESSAGE => Ok(None),
+            (_, error) => Err(down(format!("stream {}: {error}", self.name))),
+        }
     }
 
     /// Which sequences the stream holds.

@@ -18,6 +18,13 @@ pub trait Ledger: Send + Sync {
     /// The last record of `group` that can be read, and the place of the last one there is.
     async fn last(&self, group: &GroupKey) -> Result<Option<(Revision, Record)>, LedgerError>;
 
+    /// Whether the record at `revision` is the last of `group` for certain. What [`Ledger::last`] tells may be what was last
+    /// a while ago, where the ledger has servers that may be behind.
+    async fn is_last(&self, group: &GroupKey, revision: Revision) -> Result<bool, LedgerError> {
+        let last = self.last(group).await?;
+        Ok(last.is_some_and(|(last, _)| last == revision))
+    }
+
     /// What stands at the next `limit` places after `after` at most, of all groups, in order.
     async fn read(&self, after: Revision, limit: usize) -> Result<Vec<Place>, LedgerError>;
 

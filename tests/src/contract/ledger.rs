@@ -93,4 +93,12 @@ pub async fn records_are_read_in_order_and_the_last_of_a_group_is_found(backbone
         ledger.last(&GroupKey::named("a")).await.unwrap(),
         Some((third, record("a", 3)))
     );
+    for (group, revision, is_last) in [
+        ("a", third, true),
+        ("a", Revision(1), false),
+        ("c", third, false),
+    ] {
+        let found = ledger.is_last(&GroupKey::named(group), revision).await;
+        assert_eq!(found.unwrap(), is_last, "{group} {revision}");
+    }
 }

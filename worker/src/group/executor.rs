@@ -221,6 +221,7 @@ impl Executor {
         let group = self.load().await?;
         let settled = group.state.settled;
         if let Some(open) = group.open_plan.clone() {
+            self.check_open(&open).await?;
             tracing::info!(group = %self.key, plan = %open.revision, "finishing an open plan");
             self.perform(&open, false).await?;
             return Ok(Advance::On);
@@ -237,6 +238,23 @@ impl Executor {
             .map_or(settled, |group| group.state.settled);
         self.pass_over(batch, settled);
         Ok(advance)
+    }
+
+    /// An open plan is acted upon without a compare-and-swap before, so it must be the group's last record for certain: a
+    /// server that is behind may tell of one that another worker has performed.
+    async fn check_open(&self, open: &OpenPlan) -> Result<(), Setback> {
+        let ledger = &self.context.backbone.ledger;
+        match ledger.is_last(&self.key, open.revision).await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                tracing::info!(group = %self.key, plan = %open.revision, "an open plan was read that is not the last record any more");
+                Err(Setback::Reload)
+            }
+            Err(error) => {
+                tracing::warn!(group = %self.key, %error, "cannot see whether an open plan is the last record, trying again");
+                Err(Setback::Reload)
+            }
+        }
     }
 
     fn pass_over(&self, batch: &mut Vec<Waiting>, settled: Sequence) {
