@@ -6,7 +6,9 @@ use async_nats::jetstream;
 /// Runs the handler on a free port, with one thread a core as the ingress has, until the server handle is stopped.
 /// Its stream is kept by so many servers.
 pub async fn start(nats: &str, replicas: usize) -> (String, actix_web::dev::ServerHandle) {
-    let client = async_nats::connect(nats).await.unwrap();
+    let servers: Vec<async_nats::ServerAddr> =
+        nats.split(',').map(|one| one.parse().unwrap()).collect();
+    let client = async_nats::connect(servers).await.unwrap();
     let jetstream = jetstream::new(client);
     let stream = jetstream::stream::Config {
         name: "BARE".to_owned(),
