@@ -32,6 +32,8 @@ use world::World;
 
 /// How many seeds are played.
 const SEEDS: u64 = 10_000;
+/// How many are played with servers that are further behind: one in a hundred or so meets a plan that fits again.
+const SEEDS_LACKING: u64 = 600;
 /// On how many threads.
 const THREADS: u64 = 2;
 const WORKERS: usize = 3;
@@ -47,14 +49,14 @@ const ROUNDS: Duration = Duration::from_millis(700);
 fn whatever_happens_each_trigger_has_one_outcome_and_no_write_goes_astray() {
     if let Ok(seed) = std::env::var("STORMHOOK_SEED") {
         let seed = seed.parse().expect("STORMHOOK_SEED is a number");
-        play(seed).unwrap();
+        play(seed, 1).unwrap();
         return;
     }
     std::thread::scope(|threads| {
         for thread in 0..THREADS {
             threads.spawn(move || {
                 for seed in (thread..SEEDS).step_by(usize::try_from(THREADS).unwrap()) {
-                    if let Err(error) = play(seed) {
+                    if let Err(error) = play(seed, 1) {
                         panic!("repeat with STORMHOOK_SEED={seed}: {error}");
                     }
                 }
@@ -66,25 +68,40 @@ fn whatever_happens_each_trigger_has_one_outcome_and_no_write_goes_astray() {
 #[test]
 fn a_seed_is_played_the_same_way_each_time() {
     for seed in 0..20 {
-        assert_eq!(play(seed).unwrap(), play(seed).unwrap(), "seed {seed}");
+        assert_eq!(
+            play(seed, 1).unwrap(),
+            play(seed, 1).unwrap(),
+            "seed {seed}"
+        );
     }
 }
 
-/// Plays one seed in a time of its own, and returns what the platform recorded.
-fn play(seed: u64) -> Result<Vec<serde_json::Value>, String> {
+/// A server that lacks the end of a plan and all of the next tells of it as open, which fits the platform again when that undid it.
+#[test]
+fn a_plan_that_only_a_server_behind_has_open_is_not_performed_again() {
+    for seed in 0..SEEDS_LACKING {
+        if let Err(error) = play(seed, 3) {
+            panic!("seed {seed}: {error}");
+        }
+    }
+}
+
+/// Plays one seed in a time of its own, and returns what the platform recorded. Servers of the ledger that
+/// are behind lack that many of a group's records.
+fn play(seed: u64, lacking: usize) -> Result<Vec<serde_json::Value>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
-    let played = runtime.block_on(act(seed));
+    let played = runtime.block_on(act(seed, lacking));
     // Dead workers' tasks wait for ever.
     runtime.shutdown_background();
     played
 }
 
-async fn act(seed: u64) -> Result<Vec<serde_json::Value>, String> {
-    let world = World::new(Random::from_seed(seed), TROUBLE);
+async fn act(seed: u64, lacking: usize) -> Result<Vec<serde_json::Value>, String> {
+    let world = World::new(Random::from_seed(seed), TROUBLE, lacking);
     let calling = tokio::spawn(call(Arc::clone(&world)));
     let mut workers = Vec::new();
     let mut started = 0;

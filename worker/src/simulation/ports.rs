@@ -142,14 +142,14 @@ impl Ledger for Ports {
     }
 
     async fn last(&self, group: &GroupKey) -> Result<Option<(Revision, Record)>, LedgerError> {
-        let is_behind = self
-            .nerve
-            .as_ref()
-            .is_some_and(|nerve| nerve.happens(BEHIND));
+        let lacking = match &self.nerve {
+            Some(nerve) if nerve.happens(BEHIND) => self.world.lacking,
+            _ => 0,
+        };
         let found = self.request(|inner| {
             let records = inner.ledger.iter().enumerate().rev();
             let mut own = records.filter(|(_, record)| record.group == *group);
-            let (place, record) = own.nth(usize::from(is_behind))?;
+            let (place, record) = own.nth(lacking)?;
             Some((Revision(place as u64 + 1), record.clone()))
         });
         Ok(found.await?)

@@ -34,6 +34,8 @@ pub(super) struct World {
     pub(super) receivers: Vec<Receiver>,
     /// The platform has versions, and refuses writes for an older one.
     pub(super) has_versions: bool,
+    /// How many of a group's last records a server of the ledger lacks that is behind.
+    pub(super) lacking: usize,
 }
 
 /// The state of the world.
@@ -74,7 +76,7 @@ pub(super) fn group(service: &str) -> GroupKey {
 }
 
 impl World {
-    pub(super) fn new(mut random: Random, trouble: Duration) -> Arc<Self> {
+    pub(super) fn new(mut random: Random, trouble: Duration, lacking: usize) -> Arc<Self> {
         let has_versions = random.below(2) == 0;
         let service = Service {
             scale: 1,
@@ -92,6 +94,7 @@ impl World {
             changed: watch::Sender::new(()),
             receivers: receivers(),
             has_versions,
+            lacking,
         })
     }
 
