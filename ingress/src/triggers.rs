@@ -83,20 +83,7 @@ pub(crate) async fn find(
 }
 
 fn parse(request: &HttpRequest, project: ProjectId) -> Result<HistoryQuery, ApiError> {
-    let mut query = HistoryQuery {
-        project,
-        receiver: None,
-        group: None,
-        status: None,
-        since: None,
-        until: None,
-        code: None,
-        key: None,
-        replay_of: None,
-        order: Order::NewestFirst,
-        beyond: None,
-        limit: DEFAULT_LIMIT,
-    };
+    let mut query = HistoryQuery::of(project, DEFAULT_LIMIT);
     let mut marker = None;
     for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
         let invalid = |code, message: String| {

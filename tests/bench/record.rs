@@ -19,7 +19,7 @@ use stormhook_shared::domain::trigger::Source;
 use stormhook_shared::embedded::{Embedded, EmbeddedOptions};
 use stormhook_shared::ports::Backbone;
 use stormhook_shared::ports::questions::{
-    Answer, HistoryQuery, Order, Question, StatusFilter, WhatIfQuery,
+    Answer, HistoryQuery, Question, StatusFilter, WhatIfQuery,
 };
 use stormhook_shared::ports::record::Position;
 use stormhook_tests::random::Random;
@@ -204,20 +204,7 @@ fn id(receiver: &Receiver, number: u64, accepted_at: Timestamp) -> TriggerId {
 
 /// The newest triggers of a project, without a filter.
 fn history(receiver: &Receiver) -> HistoryQuery {
-    HistoryQuery {
-        project: receiver.project.clone(),
-        receiver: None,
-        group: None,
-        status: None,
-        since: None,
-        until: None,
-        code: None,
-        key: None,
-        replay_of: None,
-        order: Order::NewestFirst,
-        beyond: None,
-        limit: PAGE,
-    }
+    HistoryQuery::of(receiver.project.clone(), PAGE)
 }
 
 /// Asks for first pages with each filter, and for pages far down.

@@ -129,18 +129,11 @@ fn name(target: &Target) -> String {
 
 fn history(query: &WhatIfQuery, group: &GroupKey) -> HistoryQuery {
     HistoryQuery {
-        project: query.project.clone(),
-        receiver: None,
         group: Some(group.clone()),
-        status: None,
         since: query.since,
         until: query.until,
-        code: None,
-        key: None,
-        replay_of: None,
         order: Order::OldestFirst,
-        beyond: None,
-        limit: PAGE,
+        ..HistoryQuery::of(query.project.clone(), PAGE)
     }
 }
 

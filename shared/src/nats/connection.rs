@@ -17,16 +17,20 @@ const PART: &str = "NATS";
 /// a server that was cut off closes nothing, and leases end in the meantime.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Tells `/readyz` whether there is a connection. Until everything on it is made or checked, what is told of that counts.
+/// Tells the log how a connection is, and `/readyz` whether it is there: until everything on it is made or checked, what is
+/// told of that counts.
 pub(super) struct Teller {
+    /// The connection's name.
+    name: &'static str,
     readiness: Arc<Readiness>,
     is_telling: Mutex<bool>,
 }
 
 impl Teller {
     /// One that tells nothing yet.
-    pub(super) fn new(readiness: Arc<Readiness>) -> Arc<Self> {
+    pub(super) fn new(name: &'static str, readiness: Arc<Readiness>) -> Arc<Self> {
         Arc::new(Self {
+            name,
             readiness,
             is_telling: Mutex::new(false),
         })
@@ -43,14 +47,14 @@ impl Teller {
         let is_telling = self.lock();
         let is_connected = match event {
             Event::Connected => {
-                tracing::info!("connected to NATS");
+                tracing::info!(connection = self.name, "connected to NATS");
                 true
             }
             Event::Disconnected | Event::Closed => {
-                tracing::warn!(%event, "the connection to NATS was lost");
+                tracing::warn!(connection = self.name, %event, "the connection to NATS was lost");
                 false
             }
-            _ => return tracing::warn!(%event, "NATS"),
+            _ => return tracing::warn!(connection = self.name, %event, "NATS"),
         };
         if *is_telling {
             self.report(is_connected);
@@ -84,7 +88,7 @@ pub(super) async fn connect(
         is_tls,
     } = parse(&options.servers)?;
     let mut connect = ConnectOptions::new()
-        .name("stormhook")
+        .name(teller.name)
         .request_timeout(Some(options.timeout))
         .connection_timeout(options.timeout)
         .ping_interval(PING_INTERVAL)

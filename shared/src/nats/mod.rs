@@ -185,11 +185,13 @@ impl Nats {
         options: &NatsOptions,
         readiness: &Arc<Readiness>,
     ) -> Result<Self, ConnectError> {
-        let teller = Teller::new(Arc::clone(readiness));
+        let teller = Teller::new("stormhook", Arc::clone(readiness));
         let client = connection::connect(options, &teller).await?;
         let found = definitions::make_or_check(&client, options).await?;
         // A server answers the requests of a connection one after the other, and long reads are not to hold up leases.
-        let reader = connection::connect(options, &Teller::new(Arc::clone(readiness))).await?;
+        // Nothing but the log is told of the second one: what is read over it fails, and is tried again.
+        let silent = Teller::new("stormhook reading", Arc::clone(readiness));
+        let reader = connection::connect(options, &silent).await?;
         teller.begin(&client);
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();

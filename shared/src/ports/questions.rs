@@ -224,6 +224,26 @@ pub struct HistoryQuery {
     pub limit: usize,
 }
 
+impl HistoryQuery {
+    /// All triggers of `project`, the newest first, so many at most.
+    pub fn of(project: ProjectId, limit: usize) -> Self {
+        Self {
+            project,
+            receiver: None,
+            group: None,
+            status: None,
+            since: None,
+            until: None,
+            code: None,
+            key: None,
+            replay_of: None,
+            order: Order::NewestFirst,
+            beyond: None,
+            limit,
+        }
+    }
+}
+
 /// Which triggers come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {

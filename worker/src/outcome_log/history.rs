@@ -447,18 +447,8 @@ mod tests {
             (Order::NewestFirst, vec![3, 2, 0]),
         ] {
             let query = HistoryQuery {
-                project: "1a5".parse().unwrap(),
-                receiver: None,
-                group: None,
-                status: None,
-                since: None,
-                until: None,
-                code: None,
-                key: None,
-                replay_of: None,
                 order,
-                beyond: None,
-                limit: 100,
+                ..HistoryQuery::of("1a5".parse().unwrap(), 100)
             };
             // 4 may wait by now, and 5 be settled: whoever goes on after 5 would miss 4.
             let found = settled(&store, &query, Sequence(3)).unwrap();
