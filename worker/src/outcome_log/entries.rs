@@ -10,7 +10,8 @@ use stormhook_shared::ports::record::{EntriesPage, EntriesQuery, Position};
 
 use super::block::Block;
 use super::keys;
-use super::store::{Store, StoreError, entry, parse_number};
+use super::lookup::{entry, parse_number};
+use super::store::{Store, StoreError};
 
 /// By how much the clocks of workers may differ: entries are in the order of the ledger, and their times follow that
 /// order only up to this.

@@ -11,8 +11,10 @@ use stormhook_shared::domain::time::Timestamp;
 
 use super::block::Block;
 use super::counts::Counts;
+use super::indexing::index;
 use super::keys;
-use super::store::{Meta, Store, StoreError, entry, index, parse_number};
+use super::lookup::{entry, parse_number};
+use super::store::{Meta, Store, StoreError};
 
 impl Store {
     /// Up to which signed head entries may be dropped at `now`, if up to any.

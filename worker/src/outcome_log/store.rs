@@ -1,8 +1,6 @@
-//! The log on disk: appends entries with their indexes, reads them back, verifies all of it. Blocking; knows
+//! The log on disk: opened, and appended to with the indexes (`indexing`). What is in it is found by `lookup`. Blocking; knows
 //! nothing of the ledger, and never repairs anything.
 
-use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,20 +8,14 @@ use serde::{Deserialize, Serialize};
 use stormhook_shared::audit::chain::ChainHash;
 use stormhook_shared::audit::entry::LogEntry;
 use stormhook_shared::audit::export::{Fault, Place};
-use stormhook_shared::domain::call::Calls;
-use stormhook_shared::domain::group::GroupKey;
-use stormhook_shared::domain::ids::{ReceiverId, Revision, Sequence, TriggerId};
-use stormhook_shared::domain::outcome::Outcome;
-use stormhook_shared::domain::time::Timestamp;
-use stormhook_shared::ports::questions::Order;
+use stormhook_shared::domain::ids::Revision;
 use stormhook_shared::ports::record::Position;
 
 use super::block::{self, Block};
-use super::counts::{Counted, Counts};
-use super::keys::{self, Index};
-use super::listing::Listing;
+use super::counts::Counts;
+use super::indexing::index;
+use super::keys;
 use super::recent::Recent;
-use super::walk::Walk;
 
 /// How long sled may take to free its lock, and how often it is tried.
 const UNLOCKED_WITHIN: Duration = Duration::from_secs(2);
@@ -272,240 +264,6 @@ impl Store {
         self.db.flush()?;
         Ok(())
     }
-
-    /// The entry with this number.
-    pub(crate) fn entry(&self, number: u64) -> Result<Option<LogEntry>, StoreError> {
-        self.entries().get(number)
-    }
-
-    /// Reads entries; those of one block after the other are read from it once.
-    pub(crate) fn entries(&self) -> Entries<'_> {
-        Entries {
-            store: self,
-            block: None,
-        }
-    }
-
-    /// The entry that settles the trigger at `sequence`.
-    pub(crate) fn settled(&self, sequence: Sequence) -> Result<Option<LogEntry>, StoreError> {
-        let all = vec![Index::sequence()];
-        let mut walk = self.walk(all, &(sequence..=sequence), Order::NewestFirst);
-        match walk.next() {
-            Some(found) => self.entry(found?.1),
-            None => Ok(None),
-        }
-    }
-
-    /// The place of the newest trigger that is settled; 0 if none is.
-    pub(crate) fn newest_settled(&self) -> Result<Sequence, StoreError> {
-        let all = vec![Index::sequence()];
-        let everywhere = Sequence(0)..=Sequence(u64::MAX);
-        let mut walk = self.walk(all, &everywhere, Order::NewestFirst);
-        let newest = walk.next().transpose()?;
-        Ok(newest.map_or_else(Sequence::default, |(sequence, _)| sequence))
-    }
-
-    /// The entry that settles the newest trigger with this id.
-    pub(crate) fn settled_by_id(&self, id: TriggerId) -> Result<Option<LogEntry>, StoreError> {
-        match self.db.scan_prefix(keys::trigger_id(id)).next_back() {
-            Some(found) => self.entry(parse_number(&found?.1)?),
-            None => Ok(None),
-        }
-    }
-
-    /// The triggers that are in each of `indexes` within `range`, with the numbers of their entries.
-    pub(super) fn walk(
-        &self,
-        indexes: Vec<Index>,
-        range: &RangeInclusive<Sequence>,
-        order: Order,
-    ) -> Walk {
-        Walk::new(&self.db, indexes, range, order)
-    }
-
-    /// What is counted under `key`.
-    pub(super) fn counted(&self, key: &[u8]) -> Result<Counted, StoreError> {
-        match self.db.get(key)? {
-            Some(bytes) => Counted::decode(&bytes),
-            None => Ok(Counted::default()),
-        }
-    }
-
-    /// The entry that tells of the plan at `revision` of the ledger.
-    pub(crate) fn plan(&self, revision: Revision) -> Result<Option<LogEntry>, StoreError> {
-        match self.db.get(keys::plan(revision))? {
-            Some(number) => self.entry(parse_number(&number)?),
-            None => Ok(None),
-        }
-    }
-
-    /// When the plan at `revision` of the ledger was made. `entries`: where its neighbours were read from.
-    pub(super) fn decided_at(
-        &self,
-        revision: Revision,
-        entries: &mut Entries<'_>,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let entry = match self.db.get(keys::plan(revision))? {
-            Some(number) => entries.get(parse_number(&number)?)?,
-            None => None,
-        };
-        Ok(match entry {
-            Some(LogEntry::Planned { plan, .. }) => Some(plan.decided_at),
-            _ => None,
-        })
-    }
-
-    /// What was called for the record at `revision` of the ledger.
-    pub(crate) fn calls(&self, revision: Revision) -> Result<Calls, StoreError> {
-        let entry = match self.db.get(keys::calls(revision))? {
-            Some(number) => self.entry(parse_number(&number)?)?,
-            None => None,
-        };
-        Ok(match entry {
-            Some(LogEntry::Called { calls, .. }) => calls,
-            _ => Calls::default(),
-        })
-    }
-
-    /// The place of a trigger that was accepted before `at` and of which no later one is known, if there is one.
-    pub(crate) fn accepted_before(&self, at: Timestamp) -> Result<Option<Sequence>, StoreError> {
-        let beyond = keys::accepted(at, Sequence(0));
-        match self.db.range(vec![keys::ACCEPTED]..beyond).next_back() {
-            Some(item) => Ok(keys::last_number(&item?.0).map(Sequence)),
-            None => Ok(None),
-        }
-    }
-
-    /// The place of a trigger that was accepted at `at` or later and of which no earlier one is known, if there is
-    /// one.
-    pub(crate) fn accepted_from(&self, at: Timestamp) -> Result<Option<Sequence>, StoreError> {
-        let first = keys::accepted(at, Sequence(0));
-        match self.db.range(first..vec![keys::ACCEPTED + 1]).next() {
-            Some(item) => Ok(keys::last_number(&item?.0).map(Sequence)),
-            None => Ok(None),
-        }
-    }
-}
-
-/// Reads entries by number, and keeps the last block.
-pub(crate) struct Entries<'a> {
-    store: &'a Store,
-    block: Option<(u64, Block)>,
-}
-
-impl Entries<'_> {
-    /// The entry with this number.
-    pub(crate) fn get(&mut self, number: u64) -> Result<Option<LogEntry>, StoreError> {
-        if let Some(found) = self.in_block(number)? {
-            return Ok(Some(found));
-        }
-        let before = self
-            .store
-            .db
-            .range(keys::block(0)..=keys::block(number))
-            .next_back();
-        let Some(item) = before else {
-            return Ok(None);
-        };
-        let (key, value) = item?;
-        let damaged = || StoreError::Damaged(format!("entry {number} cannot be read"));
-        let first = keys::last_number(&key).ok_or_else(damaged)?;
-        self.block = Some((first, Block::decode(&value).ok_or_else(damaged)?));
-        self.in_block(number)
-    }
-
-    fn in_block(&self, number: u64) -> Result<Option<LogEntry>, StoreError> {
-        let Some((first, block)) = &self.block else {
-            return Ok(None);
-        };
-        let offset = number
-            .checked_sub(*first)
-            .and_then(|offset| usize::try_from(offset).ok());
-        match offset.and_then(|offset| block.entries.get(offset)) {
-            Some(bytes) => entry(bytes).map(Some),
-            None => Ok(None),
-        }
-    }
-}
-
-/// What the indexes have of a block.
-pub(super) struct Indexed {
-    /// By key.
-    pub(super) keys: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// How many entries settle a trigger.
-    pub(super) settled: u64,
-}
-
-/// What the indexes have of a block with these `entries`, of which the first has the number `first`.
-pub(super) fn index(first: u64, entries: &[LogEntry]) -> Indexed {
-    let mut listings: BTreeMap<Vec<u8>, Listing> = BTreeMap::new();
-    let mut keys = BTreeMap::new();
-    let mut settled = 0;
-    for (offset, (place, entry)) in (first..).zip(entries).enumerate() {
-        let key = match entry {
-            LogEntry::Settled { group, outcome, .. } => {
-                let trigger = &outcome.trigger;
-                let sequence = trigger.sequence;
-                if settled == 0 {
-                    let sample = keys::accepted(trigger.accepted_at, sequence);
-                    keys.insert(sample, place.to_be_bytes().to_vec());
-                }
-                settled += 1;
-                for index in indexes(group, outcome) {
-                    let key = index.key(keys::bucket(sequence), first);
-                    listings.entry(key).or_default().add(sequence, offset);
-                }
-                keys::trigger(trigger.id, sequence)
-            }
-            LogEntry::Planned { plan, .. } => keys::plan(plan.revision),
-            LogEntry::Called { record, .. } => keys::calls(*record),
-            LogEntry::Managed { call, .. } => keys::managed(&call.project, place),
-            LogEntry::NotDone { project, .. } => keys::managed(project, place),
-            LogEntry::Signed { head } => keys::signed(head.number, place),
-            LogEntry::Abandoned { .. } | LogEntry::Began { .. } => continue,
-        };
-        keys.insert(key, place.to_be_bytes().to_vec());
-    }
-    let listings = listings.into_iter();
-    keys.extend(listings.map(|(key, listing)| (key, listing.as_bytes().to_vec())));
-    Indexed { keys, settled }
-}
-
-fn indexes(group: &GroupKey, outcome: &Outcome) -> Vec<Index> {
-    // An undecodable trigger has no receiver: it is found in a project and under a receiver that nobody has.
-    let nobody = ReceiverId::from_bytes([0; ReceiverId::BYTES]);
-    let trigger = &outcome.trigger;
-    let (project, receiver) = trigger
-        .receiver
-        .as_ref()
-        .map_or((None, nobody), |receiver| {
-            (Some(&receiver.project), receiver.id)
-        });
-    let code = outcome.verdict.code;
-    let mut indexes = vec![
-        Index::sequence(),
-        Index::project(project),
-        Index::receiver(receiver),
-        Index::group(group),
-        Index::status(project, code.status()),
-        Index::code(project, code),
-    ];
-    let key = trigger.idempotency_key.as_ref();
-    indexes.extend(key.map(|key| Index::key_of_caller(project, key)));
-    indexes.extend(trigger.replay_of.map(Index::replay_of));
-    indexes
-}
-
-/// The entry that is stored like this.
-pub(super) fn entry(bytes: &[u8]) -> Result<LogEntry, StoreError> {
-    LogEntry::from_json(bytes).map_err(|error| StoreError::Damaged(error.to_string()))
-}
-
-pub(super) fn parse_number(bytes: &[u8]) -> Result<u64, StoreError> {
-    let bytes = bytes
-        .try_into()
-        .map_err(|_| StoreError::Damaged("an index entry has the wrong length".to_owned()))?;
-    Ok(u64::from_be_bytes(bytes))
 }
 
 /// Opens the database. sled's own threads may hold its lock for a moment after the last handle was dropped, and say so in
@@ -531,12 +289,17 @@ fn open_when_unlocked(path: &Path) -> sled::Result<sled::Db> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::keys::Index;
     use super::*;
+    use stormhook_shared::domain::call::Calls;
+    use stormhook_shared::domain::group::GroupKey;
+    use stormhook_shared::domain::ids::{ReceiverId, Sequence, TriggerId};
     use stormhook_shared::domain::kind::Driver;
     use stormhook_shared::domain::ledger::Action;
-    use stormhook_shared::domain::outcome::{CalledReceiver, Code, TriggerFacts, Verdict};
+    use stormhook_shared::domain::outcome::{CalledReceiver, Code, Outcome, TriggerFacts, Verdict};
+    use stormhook_shared::domain::time::Timestamp;
     use stormhook_shared::domain::trigger::Source;
-    use stormhook_shared::ports::questions::PlanSummary;
+    use stormhook_shared::ports::questions::{Order, PlanSummary};
 
     /// The first `count` entries of a log: a plan, then the outcomes of triggers over three groups.
     pub(in super::super) fn entries(count: u64) -> Vec<LogEntry> {

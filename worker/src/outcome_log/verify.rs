@@ -11,7 +11,8 @@ use super::block::Block;
 use super::counts::{Counted, Counts};
 use super::keys::{self, Index};
 use super::listing;
-use super::store::{Store, StoreError, parse_number};
+use super::lookup::parse_number;
+use super::store::{Store, StoreError};
 
 /// The indexes in the order in which they are verified.
 const INDEXES: usize = NUMBERED + Index::COMPLETE.len() + 2;
