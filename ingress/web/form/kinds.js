@@ -70,8 +70,8 @@ function scaling(config, what, current) {
     const isWithin = isUp ? to <= bound : to >= bound;
     if (isWithin) return put(preview, `A trigger now: ${now} → ${count(to, what)}, ${isUp ? "at most" : "at least"} ${bound}.`);
     const step = isUp ? `${now} + ${by} is above the maximum of ${bound}` : `${now} − ${by} is below the minimum of ${bound}`;
-    const clamps = element.closest("form")?.querySelector('[name="onLimit"]');
-    if (/** @type {HTMLSelectElement | null} */ (clamps)?.value !== "clamp") return put(preview, `A trigger now would be rejected: ${step}.`);
+    const onLimit = element.closest("form")?.querySelector('[name="onLimit"]');
+    if (/** @type {HTMLSelectElement | null} */ (onLimit)?.value !== "clamp") return put(preview, `A trigger now would be rejected: ${step}.`);
     const isThere = isUp ? now >= bound : now <= bound;
     put(preview, isThere ? `A trigger now would be skipped: ${now} is at the bound of ${bound} or beyond.` : `A trigger now: ${now} → ${count(bound, what)}, as ${step}.`);
   }
