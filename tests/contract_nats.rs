@@ -14,6 +14,7 @@ use futures::StreamExt;
 use stormhook_shared::domain::group::{GroupKey, Partition, Partitions};
 use stormhook_shared::domain::ids::Sequence;
 use stormhook_shared::nats::{Nats, NatsOptions};
+use stormhook_shared::ports::leases::Role;
 use stormhook_shared::ports::registry::Change;
 use stormhook_shared::ports::trigger_log::Entry;
 use stormhook_shared::ports::{Backbone, Unavailable};
@@ -214,14 +215,17 @@ async fn a_lease_has_one_holder_until_it_is_given_back_or_runs_out() {
     assert!(first.acquire(partition).await.unwrap().is_some());
     assert!(first.acquire(partition).await.unwrap().is_some());
     assert_eq!(second.acquire(partition).await.unwrap(), None);
-    first.announce().await.unwrap();
+    first.announce(Role::Worker).await.unwrap();
+    second.announce(Role::Worker).await.unwrap();
+    second.announce(Role::Ingress).await.unwrap();
     let census = second.census().await.unwrap();
     let me = first.census().await.unwrap().me;
     assert_eq!(census.holders, [(partition, me.clone())].into());
     assert!(census.workers.contains(&me) && census.workers.len() == 2);
+    assert_eq!(census.ingresses, [census.me].into());
 
     first.release(partition).await.unwrap();
-    first.withdraw().await.unwrap();
+    first.withdraw(Role::Worker).await.unwrap();
     assert_eq!(second.census().await.unwrap().workers.len(), 1);
     let taken = second.acquire(partition).await.unwrap().unwrap();
     assert_eq!(first.acquire(partition).await.unwrap(), None);

@@ -21,6 +21,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod prefer;
+mod presence;
 mod protection;
 mod receiver_actions;
 mod receivers;
@@ -108,7 +109,8 @@ pub struct Ingress {
     server: ServerHandle,
     task: JoinHandle<std::io::Result<()>>,
     feed: JoinHandle<()>,
-    stop_feed: CancellationToken,
+    presence: JoinHandle<()>,
+    stop: CancellationToken,
 }
 
 /// Starts to answer callers.
@@ -123,14 +125,15 @@ pub fn start(options: IngressOptions) -> std::io::Result<Ingress> {
     let public_url = options
         .public_url
         .map(|url| url.as_str().trim_end_matches('/').to_owned());
-    let stop_feed = CancellationToken::new();
+    let stop = CancellationToken::new();
     let (feed, feed_task) = Feed::start(
         options.backbone.clone(),
         Arc::clone(&options.directory),
         public_url.clone().unwrap_or_default(),
         options.metrics.slow_viewers.clone(),
-        stop_feed.clone(),
+        stop.clone(),
     );
+    let presence = presence::tell(Arc::clone(&options.backbone.leases), stop.clone());
     let record = ManagementRecord::new(Arc::clone(&options.backbone.ledger));
     let app = web::Data::new(App {
         backbone: options.backbone,
@@ -169,7 +172,8 @@ pub fn start(options: IngressOptions) -> std::io::Result<Ingress> {
         server: server.handle(),
         task: tokio::spawn(server),
         feed: feed_task,
-        stop_feed,
+        presence: tokio::spawn(presence),
+        stop,
     })
 }
 
@@ -182,9 +186,11 @@ impl Ingress {
     /// Takes no more connections, and ends those that are open once their requests are answered or `grace` is over.
     pub async fn stop(self, grace: Duration) {
         // What is viewed has no end of its own.
-        self.stop_feed.cancel();
-        if let Err(error) = self.feed.await {
-            tracing::error!(%error, "the live feed ended in a panic");
+        self.stop.cancel();
+        for task in [self.feed, self.presence] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the ingress ended in a panic");
+            }
         }
         let stopped = tokio::time::timeout(grace, self.server.stop(true)).await;
         if stopped.is_err() {

@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 use stormhook_shared::domain::ids::ProjectId;
+use stormhook_shared::ports::leases::IngressId;
 use stormhook_shared::ports::questions::{Answer, PlatformState, Question, System};
 
 use crate::access::{Grant, Need, authorize};
@@ -16,6 +17,7 @@ pub(crate) async fn show(
 ) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Read)?;
     // Without a worker, what this ingress knows by itself is told all the same.
+    let census = app.backbone.leases.census().await.ok();
     let (system, problem) = match app.ask(Question::System).await {
         Ok(Answer::System(system)) => (Some(system), None),
         Ok(_) => (None, Some("the worker answered something else".to_owned())),
@@ -25,14 +27,15 @@ pub(crate) async fn show(
     Ok(HttpResponse::Ok().json(json!({
         "type": "system",
         "version": env!("CARGO_PKG_VERSION"),
-        "ingress": ingress(&app),
+        "ingress": ingress(&app, census.as_ref().map(|census| &census.me)),
+        "ingresses": census.as_ref().map(|census| &census.ingresses),
         "worker": system.map(|system| worker(&grant, &system)),
         "problem": problem,
         "links": {"self": format!("{base}/v1-webhooks/system?projectId={}", grant.project)},
     })))
 }
 
-fn ingress(app: &App) -> Value {
+fn ingress(app: &App, id: Option<&IngressId>) -> Value {
     let parts: Map<_, _> = app
         .probes
         .readiness
@@ -46,6 +49,7 @@ fn ingress(app: &App) -> Value {
         })
         .collect();
     json!({
+        "id": id,
         "parts": parts,
         "viewers": app.feed.viewers(),
         "startedAt": app.started_at,

@@ -49,6 +49,14 @@ function fill(element, props, children) {
 }
 
 /**
+ * Names the page in the browser's tabs and history.
+ * @param {string} title
+ */
+export function entitle(title) {
+  document.title = `${title} · Stormhook`;
+}
+
+/**
  * Replaces what `element` holds.
  * @param {Element} element
  * @param {...(Child | Child[])} children

@@ -2,7 +2,7 @@
 // What surrounds every page: where to go, which project, whether all is well, who is signed in.
 
 import { context, signOut } from "./api.js";
-import { h, put } from "./dom.js";
+import { entitle, h, put } from "./dom.js";
 import { go, here, link } from "./router.js";
 import { Store } from "./store.js";
 import { activityPage } from "./pages/activity.js";
@@ -84,7 +84,7 @@ export class Shell {
     document.querySelectorAll("dialog, .menu").forEach((open) => open.remove());
     const make = PAGES[name] ?? receiversPage;
     this.#page = make({ store: this.#store, project: place.project, path: place.path, query: place.query });
-    document.title = `${this.#page.title} · Stormhook`;
+    entitle(this.#page.title);
     put(this.#main, this.#page.element);
     this.#showNavigation(name, place.project);
     scrollTo(0, 0);

@@ -40,6 +40,16 @@ export function timeOf(at) {
   return h("time", { datetime: at, title: `${at.replace("T", " ").replace("Z", "")} UTC` }, timeText(at));
 }
 
+/**
+ * A time with its date, and how long ago it was.
+ * @param {string} at RFC 3339
+ */
+export function dateOf(at) {
+  const time = timeOf(at);
+  time.textContent = `${year.format(new Date(at))}, ${clock.format(new Date(at))}`;
+  return h("span", {}, time, ` (${durationText(Math.max(0, Date.now() - Date.parse(at)))} ago)`);
+}
+
 /** @param {number} millis */
 export function durationText(millis) {
   if (millis < 1) return "less than 1 ms";

@@ -27,6 +27,14 @@ export const STATUS_HELP = {
   failed: "it was tried, and did not succeed",
 };
 
+/** Why triggers end as they do, by the statuses that this leads to. */
+export const CODES = {
+  succeeded: ["scaled", "hostsAdded", "hostsRemoved", "upgraded", "forwarded"],
+  rejected: ["aboveMax", "belowMin", "serviceRemoved", "noHostsWithLabel", "noCloneableHost", "noSpareHost", "noRemovableHost", "unsupported", "targetRefused"],
+  skipped: ["alertResolved", "alertRepeated", "atLimit", "coolingDown", "filtered", "receiverDisabled", "receiverDeleted", "noPush", "tagMismatch", "imageMismatch", "noMatchingServices", "superseded", "duplicate"],
+  failed: ["deadlineExceeded", "platformRefused", "provisioningFailed", "upgradeFailed", "uncertain", "undecodable"],
+};
+
 /** @param {Receiver} receiver */
 export function configOf(receiver) {
   return receiver[`${receiver.driver}Config`] ?? {};

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use stormhook_tests::project;
 use stormhook_tests::up::program;
 use tokio::process::Command;
 
@@ -16,7 +17,7 @@ async fn prometheus_and_alertmanager_scale_a_service_up_and_down() {
         );
         return;
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/autoscale-demo");
+    let script = project::path("scripts/autoscale-demo");
     let output = Command::new(script)
         .env("STORMHOOK_PROGRAM", program())
         .stdin(Stdio::null())

@@ -5,7 +5,7 @@ use std::path::Path;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use stormhook_tests::up::{Up, program};
-use stormhook_tests::wait;
+use stormhook_tests::{project, wait};
 use tokio::process::Command;
 
 /// What the command under each heading tells.
@@ -43,7 +43,7 @@ async fn each_question_is_answered_by_its_command() {
     let smaller = json!({"scaleServiceConfig": {"max": 2}}).to_string();
     std::fs::write(folder.path().join("smaller.json"), smaller).unwrap();
 
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/answers.md");
+    let page = project::path("docs/answers.md");
     let page = std::fs::read_to_string(page).unwrap();
     let sections: Vec<_> = page.split("\n## ").skip(1).collect();
     assert_eq!(sections.len(), TOLD.len(), "each heading has an answer");

@@ -8,7 +8,7 @@ use std::process::Command;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use stormhook_tests::up::{Hook, Up, read, run};
-use stormhook_tests::wait;
+use stormhook_tests::{project, wait};
 
 /// Runs a command of `stormhook` that is expected to succeed.
 async fn fine(folder: &Path, arguments: &[&str]) -> String {
@@ -37,7 +37,7 @@ async fn worked(up: &Up) -> Hook {
 
 /// The commands in a block of docs/audit.md.
 fn documented(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/audit.md");
+    let path = project::path("docs/audit.md");
     let text = fs::read_to_string(path).unwrap();
     let (_, rest) = text.split_once(&format!("```sh {name}\n")).unwrap();
     rest.split_once("```").unwrap().0.to_owned()

@@ -10,6 +10,7 @@ mod contract;
 mod custom_scales;
 mod forwarding;
 mod machines;
+mod many;
 mod receivers;
 mod rights;
 mod scaling;

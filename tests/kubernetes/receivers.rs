@@ -1,7 +1,6 @@
 //! Receivers are kept as objects in the cluster, and nobody calls the API.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +10,7 @@ use stormhook_tests::custom_resources::{CustomResources, Sort};
 use stormhook_tests::fleet::Fleet;
 use stormhook_tests::nats::{NatsServer, jetstream};
 use stormhook_tests::up::{Hook, Up};
-use stormhook_tests::wait;
+use stormhook_tests::{project, wait};
 
 const TOP: &str = "public_url = \"https://hooks.example.org\"";
 const ON: &str = "namespaces = [\"shop\"]\nreceiver_resources = true";
@@ -349,8 +348,7 @@ fn fields(schema: &Value) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_definition_has_the_fields_that_the_api_takes() {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kubernetes/base/receivers.yaml");
+    let path = project::path("deploy/kubernetes/base/receivers.yaml");
     let text = std::fs::read_to_string(path).unwrap();
     let definition: Value = serde_saphyr::from_str(&text).unwrap();
     let version = &definition["spec"]["versions"][0];

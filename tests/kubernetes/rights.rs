@@ -1,16 +1,16 @@
 //! With exactly the rights that deploy/kubernetes/rbac gives, everything works; without one, the verdict names it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use stormhook_tests::kube::ControlPlane;
-use stormhook_tests::wait;
+use stormhook_tests::{project, wait};
 
 const PUSH: &str = r#"{"push_data": {"tag": "v2"}, "repository": {"repo_name": "nginx"}}"#;
 
 fn manifests(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../deploy/kubernetes/{folder}"))
+    project::path(format!("deploy/kubernetes/{folder}"))
 }
 
 async fn create_roles(cluster: &ControlPlane) {

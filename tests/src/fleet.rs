@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::up::{Up, program, sandbox};
-use crate::wait;
+use crate::{memory, wait};
 
 /// The SHA-256 of the secret key that all ingresses know.
 const SECRET_SHA256: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
@@ -264,11 +264,7 @@ impl Worker {
     /// # Panics
     /// When it does not run, or the system does not tell.
     pub fn peak_memory(&self) -> u64 {
-        let id = self.child.id().expect("it runs");
-        let text = std::fs::read_to_string(format!("/proc/{id}/status")).expect("Linux tells");
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        1_024 * kilobytes.expect("a number of kB")
+        memory::peak(&self.child)
     }
 
     /// The value of one of its metrics.

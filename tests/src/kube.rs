@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
 use crate::up::{Up, read};
-use crate::wait;
+use crate::{project, wait};
 
 /// How long a control plane may take to stop.
 const LONGEST_STOP: Duration = Duration::from_secs(20);
@@ -50,7 +50,7 @@ impl ControlPlane {
 
     async fn start_with(options: &[&str]) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder for the control plane");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/kube-control-plane");
+        let script = project::path("scripts/kube-control-plane");
         let mut child = Command::new(script)
             .arg(folder.path())
             .arg("--until-eof")

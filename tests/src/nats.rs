@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use crate::wait;
+use crate::{project, wait};
 
 /// A running nats-server with JetStream; it is killed when this is dropped.
 pub struct NatsServer {
@@ -55,7 +55,7 @@ impl NatsServer {
     async fn start_on(folder: &Path, configuration: &str, port: Option<u16>) -> Self {
         let file = folder.join("nats.conf");
         std::fs::write(&file, configuration).unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/nats-server");
+        let script = project::path("scripts/nats-server");
         let child = Command::new(script)
             .args(["--addr", "127.0.0.1", "--port"])
             .arg(port.map_or_else(|| "-1".to_owned(), |port| port.to_string()))

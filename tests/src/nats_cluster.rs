@@ -7,7 +7,7 @@ use std::process::Stdio;
 use tokio::process::{Child, Command};
 
 use crate::random::Random;
-use crate::wait;
+use crate::{project, wait};
 
 const NODES: usize = 3;
 
@@ -150,7 +150,7 @@ impl NatsCluster {
 
 impl Node {
     fn start(&mut self) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/nats-server");
+        let script = project::path("scripts/nats-server");
         let mut command = match &self.namespace {
             Some(name) => {
                 let mut command = Command::new("ip");
@@ -234,7 +234,7 @@ async fn ip(arguments: &[&str]) -> Result<(), String> {
 }
 
 async fn free_ports(count: usize) -> Vec<u16> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/free-ports");
+    let script = project::path("scripts/free-ports");
     let output = Command::new(script).arg(count.to_string()).output().await;
     let text = String::from_utf8(output.expect("scripts/free-ports runs").stdout).unwrap();
     let ports = text.split_whitespace().map(|port| port.parse().unwrap());

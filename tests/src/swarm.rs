@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::up::read;
-use crate::wait;
+use crate::{project, wait};
 
 /// How long engines on a busy machine may take to start or replace containers.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(180);
@@ -51,7 +51,7 @@ impl Swarm {
     /// When it does not start.
     pub async fn start(workers: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/dockerd");
+        let script = project::path("scripts/dockerd");
         let mut child = Command::new(script)
             .arg("run")
             .arg(folder.path())

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::wait;
+use crate::{memory, wait};
 
 /// A running `stormhook up`.
 pub struct Up {
@@ -246,6 +246,14 @@ impl Up {
             sent.is_ok_and(|status| status.success()),
             "it can be sent a signal"
         );
+    }
+
+    /// The most memory that it held so far, in bytes.
+    ///
+    /// # Panics
+    /// When it does not run, or the system does not tell.
+    pub fn peak_memory(&self) -> u64 {
+        memory::peak(&self.child)
     }
 
     /// Asks it to stop, and waits until it has.

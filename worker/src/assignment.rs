@@ -85,6 +85,7 @@ mod tests {
                 .iter()
                 .flat_map(|(worker, held)| held.iter().map(|one| (*one, worker.clone())))
                 .collect(),
+            ..Census::default()
         }
     }
 

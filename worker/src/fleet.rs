@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use stormhook_shared::domain::group::Partition;
-use stormhook_shared::ports::leases::{Census, Lease};
+use stormhook_shared::ports::leases::{Census, Lease, Role};
 use stormhook_shared::ports::{Unavailable, leases};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -89,7 +89,7 @@ impl Fleet {
         if leases.ttl().is_none() {
             return Ok(());
         }
-        leases.announce().await?;
+        leases.announce(Role::Worker).await?;
         let renewals = self.owned.iter().map(|(partition, owned)| {
             let leases = &leases;
             async move {
@@ -110,7 +110,9 @@ impl Fleet {
     /// Takes what falls to this worker, and gives back what falls to others.
     async fn look_around(&mut self) -> Result<(), Unavailable> {
         let leases = self.leases();
-        let census = leases.census().await?;
+        let mut census = leases.census().await?;
+        // It may not have been seen yet.
+        census.workers.insert(census.me.clone());
         let mut assigned = assign(self.context.backbone.triggers.partitions(), &census);
         let mine = assigned.remove(&census.me).unwrap_or_default();
         let surplus: Vec<_> = self
@@ -200,7 +202,7 @@ impl Fleet {
             }
         });
         join_all(back).await;
-        if let Err(error) = leases.withdraw().await {
+        if let Err(error) = leases.withdraw(Role::Worker).await {
             tracing::warn!(%error, "the other workers were not told of the stop; they will see it");
         }
     }

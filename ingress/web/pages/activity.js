@@ -2,11 +2,11 @@
 // What happens, live: triggers with their verdicts, the newest first, storms folded into one row.
 
 import { get } from "../api.js";
-import { arrange, h, put } from "../dom.js";
+import { arrange, h, newId, put } from "../dom.js";
 import { Folds } from "../folds.js";
 import { link, rename } from "../router.js";
 import { number, timeOf, timeText } from "../time.js";
-import { STATUSES, codeText, groupText, statusOf } from "../words.js";
+import { CODES, STATUSES, codeText, groupOf, groupText, statusOf } from "../words.js";
 import { field } from "../parts/field.js";
 import { hourBars } from "../parts/hours.js";
 import { failure } from "../parts/notes.js";
@@ -47,15 +47,17 @@ export function activityPage({ store, project, query }) {
   const table = h("div", { class: "table-box" }, h("table", { class: "cards activity" }, h("thead", {}, h("tr", {}, ["Accepted", "Verdict", "Receiver", "What happened"].map((text) => h("th", {}, text)))), body));
   const receiver = /** @type {HTMLSelectElement} */ (h("select", { change: choose }));
   const status = h("select", { change: choose }, h("option", { value: "" }, "all"), STATUSES.map((one) => h("option", { value: one, selected: one === filters.status }, one)));
-  const group = h("input", { value: filters.group, placeholder: "service/1a5/1s5", change: choose });
-  const code = h("input", { value: filters.code, placeholder: "aboveMax", change: choose });
+  const groups = h("datalist", { id: newId() });
+  const group = /** @type {HTMLInputElement} */ (h("input", { placeholder: "service web", list: groups.id, change: choose }));
+  const option = (/** @type {string} */ one) => h("option", { value: one, selected: one === filters.code }, codeText(one));
+  const code = h("select", { change: choose }, h("option", { value: "" }, "all"), Object.entries(CODES).map(([of, codes]) => h("optgroup", { label: of }, codes.map(option))));
   const since = h("input", { type: "datetime-local", value: localTime(filters.since), change: choose });
   const until = h("input", { type: "datetime-local", value: localTime(filters.until), change: choose });
   const element = h(
     "div",
     {},
     h("div", { class: "title" }, h("h1", {}, "Activity")),
-    h("div", { class: "filters" }, field("Receiver", receiver), field("Status", status), h("details", { open: filters.group || filters.code || filters.since || filters.until ? true : false }, h("summary", {}, "More filters"), h("div", { class: "row" }, field("Group", group), field("Code", code), field("From", since), field("Before", until)))),
+    h("div", { class: "filters" }, field("Receiver", receiver), field("Status", status), h("details", { open: filters.group || filters.code || filters.since || filters.until ? true : false }, h("summary", {}, "More filters"), h("div", { class: "row" }, field("Group", group), groups, field("Why", code), field("From", since), field("Before", until)))),
     hours,
     counts,
     problem,
@@ -69,12 +71,30 @@ export function activityPage({ store, project, query }) {
     const isGone = filters.receiverId && !all.some((one) => one.id === filters.receiverId);
     put(receiver, h("option", { value: "" }, "all"), isGone && h("option", { value: filters.receiverId }, "a deleted one"), all.map((one) => h("option", { value: one.id }, one.name)));
     receiver.value = filters.receiverId;
+    showGroups();
+  }
+
+  /** The groups that the project's receivers and the triggers that are shown belong to, by what they are called. */
+  function knownGroups() {
+    const known = [...(store.receivers ?? []).map((one) => groupOf(one, project)), ...[...loaded.values()].map((one) => one.group), filters.group];
+    return new Map(known.filter((one) => one).map((one) => [nameOf(/** @type {string} */ (one)), /** @type {string} */ (one)]));
+  }
+
+  /** @param {string} one a group */
+  function nameOf(one) {
+    return groupText(one, (id) => store.serviceName(id));
+  }
+
+  function showGroups() {
+    const names = [...knownGroups().keys()].sort();
+    put(groups, names.map((name) => h("option", { value: name })));
+    if (document.activeElement !== group) group.value = filters.group && nameOf(filters.group);
   }
 
   function choose() {
     const value = (/** @type {HTMLElement} */ input) => /** @type {HTMLInputElement} */ (input).value.trim();
     const utc = (/** @type {string} */ local) => (local ? new Date(local).toISOString() : "");
-    Object.assign(filters, { receiverId: receiver.value, status: value(status), group: value(group), code: value(code), since: utc(value(since)), until: utc(value(until)) });
+    Object.assign(filters, { receiverId: receiver.value, status: value(status), group: knownGroups().get(value(group)) ?? value(group), code: value(code), since: utc(value(since)), until: utc(value(until)) });
     rename(link(project, ["activity"], filters));
     loaded = new Map();
     folds.reset(store.triggers.keys());
@@ -92,6 +112,7 @@ export function activityPage({ store, project, query }) {
     reach = marker === "" ? 0 : Math.min(...loaded.keys());
     folds.reset(store.triggers.keys());
     show();
+    showGroups();
   }
 
   async function loadHours() {

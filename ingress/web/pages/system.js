@@ -1,5 +1,5 @@
 // @ts-check
-// How Stormhook itself is: this ingress, the workers, partitions, platforms and the outcome log.
+// How Stormhook itself is: ingresses, workers, partitions, platforms and the outcome log.
 
 import { h, put } from "../dom.js";
 import { count, durationText, number, timeOf } from "../time.js";
@@ -14,7 +14,8 @@ export function systemPage({ store }) {
   function show() {
     const { system, problem } = store;
     if (!system) return problem ? put(content, h("p", { class: "card problem" }, problem)) : undefined;
-    put(content, h("div", { class: "columns" }, ingress(system), workers(system), platforms(system), outcomeLog(system), partitions(system)));
+    const isOpen = content.querySelector("details")?.open ?? false;
+    put(content, h("div", { class: "columns" }, ingress(system), workers(system), platforms(system), outcomeLog(system), partitions(system, isOpen)));
   }
 
   store.addEventListener("state", show);
@@ -32,13 +33,15 @@ function card(title, ...content) {
 }
 
 /** @param {Record<string, any>} system */
-function ingress({ ingress, version }) {
+function ingress({ ingress, ingresses, version }) {
   const parts = Object.entries(ingress.parts).map(([name, state]) => h("li", {}, statusMark(state === "ready" ? "succeeded" : "failed", name), state === "ready" ? "" : `: ${state}`));
   return card(
     "This ingress",
     h("p", {}, `Version ${version}, up since `, timeOf(ingress.startedAt), `, ${count(ingress.viewers, "viewer")} of the live feed.`),
     h("ul", { class: "plain" }, parts),
-    h("p", { class: "help" }, "Ingresses keep nothing of their own and do not know each other; this is the one that you are connected to."),
+    ingresses?.length > 1 && h("p", {}, `It is one of ${count(ingresses.length, "ingress", "ingresses")}:`),
+    ingresses?.length > 1 && h("ul", { class: "plain" }, ingresses.map((/** @type {string} */ id) => h("li", {}, statusMark("succeeded", id === ingress.id ? `${id} (answers here)` : id)))),
+    h("p", { class: "help" }, "Ingresses keep nothing of their own: each takes every trigger, and any of them can go."),
   );
 }
 
@@ -75,8 +78,11 @@ function outcomeLog({ worker }) {
   );
 }
 
-/** @param {Record<string, any>} system */
-function partitions({ worker }) {
+/**
+ * @param {Record<string, any>} system
+ * @param {boolean} isOpen whether the single ones are shown, also when all is well
+ */
+function partitions({ worker }, isOpen) {
   if (!worker) return null;
   const names = new Map(worker.workers.map((/** @type {string} */ id, /** @type {number} */ index) => [id, worker.workers.length > 1 ? `worker ${index + 1}` : id]));
   const cells = worker.partitions.map((/** @type {any} */ one) => {
@@ -87,9 +93,11 @@ function partitions({ worker }) {
     return h("li", { class: !one.holder ? "bad" : isLate ? "late" : "", title: `partition ${one.partition}: ${holder}` }, h("span", { class: "number" }, one.partition), h("span", {}, text));
   });
   const waiting = worker.partitions.filter((/** @type {any} */ one) => one.oldestWaiting).length;
+  const isCalm = cells.every((/** @type {HTMLElement} */ cell) => cell.className === "");
   return card(
     "Partitions",
     h("p", {}, `${number(worker.partitions.length)} in all; ${waiting === 0 ? "none has triggers that wait" : `${number(waiting)} with triggers that wait`}.`),
-    h("ul", { class: "partitions" }, cells),
+    h("p", { class: "help" }, "Groups are spread over partitions, and partitions over workers."),
+    h("details", { open: isOpen || !isCalm }, h("summary", {}, "Each of them"), h("ul", { class: "partitions" }, cells)),
   );
 }

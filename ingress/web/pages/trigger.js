@@ -2,9 +2,9 @@
 // One trigger: what came, what was decided and why, what was done, as a timeline.
 
 import { change, get, mayWrite } from "../api.js";
-import { h, put } from "../dom.js";
+import { entitle, h, put } from "../dom.js";
 import { go, link } from "../router.js";
-import { between, bytesText, count, durationText, timeOf } from "../time.js";
+import { between, bytesText, count, dateOf, durationText, timeOf } from "../time.js";
 import { KINDS, actionText, codeText, groupText, statusOf } from "../words.js";
 import { ask } from "../parts/dialog.js";
 import { failure, loading } from "../parts/notes.js";
@@ -29,16 +29,19 @@ export function triggerPage({ store, project, path }) {
   /** @param {Trigger} trigger */
   function show(trigger) {
     const status = statusOf(trigger);
+    const verdict = trigger.outcome ? codeText(trigger.outcome.code) : "pending";
+    entitle(`${trigger.receiverName ?? "Trigger"}: ${verdict}`);
     const sentence = trigger.outcome?.message ?? "It is accepted, and waits for its turn.";
     put(
       element,
       h(
         "div",
         { class: "title" },
-        h("h1", {}, statusMark(status, trigger.outcome ? codeText(trigger.outcome.code) : "pending")),
+        h("h1", {}, statusMark(status, verdict)),
         mayWrite() && !trigger.parentId && h("button", { type: "button", click: () => redeliver(trigger) }, "Redeliver"),
       ),
       h("p", { class: "sentence" }, sentence),
+      h("p", { class: "faint" }, "Accepted ", dateOf(trigger.acceptedAt)),
       h("p", { class: "links" }, receiverLink(trigger), h("a", { href: link(project, ["groups", trigger.group]) }, `Group: ${groupText(trigger.group, (id) => store.serviceName(id))}`), h("a", { href: link(project, ["activity"], { group: trigger.group }) }, "All of the group")),
       h("section", { class: "card" }, h("h2", {}, "What happened"), timeline(trigger)),
       trigger.children?.length > 0 && parts(trigger),

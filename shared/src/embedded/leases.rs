@@ -4,24 +4,25 @@ use async_trait::async_trait;
 
 use crate::domain::group::Partition;
 use crate::ports::Unavailable;
-use crate::ports::leases::{Census, LeaseEnd, Leases};
+use crate::ports::leases::{Census, LeaseEnd, Leases, Role};
 
 pub(super) struct EmbeddedLeases;
 
 #[async_trait]
 impl Leases for EmbeddedLeases {
-    async fn announce(&self) -> Result<(), Unavailable> {
+    async fn announce(&self, _role: Role) -> Result<(), Unavailable> {
         Ok(())
     }
 
-    async fn withdraw(&self) -> Result<(), Unavailable> {
+    async fn withdraw(&self, _role: Role) -> Result<(), Unavailable> {
         Ok(())
     }
 
     async fn census(&self) -> Result<Census, Unavailable> {
-        let me = "the only worker".to_owned();
+        let me = "the only process".to_owned();
         Ok(Census {
             workers: [me.clone()].into(),
+            ingresses: [me.clone()].into(),
             me,
             ..Census::default()
         })

@@ -1,7 +1,7 @@
-//! The leases: bucket `STORMHOOK_LEASES`, with a key a partition and a key a worker, which the server removes when
-//! nobody renews them.
+//! The leases: bucket `STORMHOOK_LEASES`, with a key a partition, a key a worker and a key an ingress, which the server
+//! removes when nobody renews them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,9 +12,12 @@ use super::bucket::{self, Bucket};
 use super::stream::{PublishError, unavailable};
 use crate::domain::group::Partition;
 use crate::ports::Unavailable;
-use crate::ports::leases::{Census, LeaseEnd, Leases};
+use crate::ports::leases::{Census, LeaseEnd, Leases, Role};
 
-/// More workers and partitions than there are.
+/// What the keys of processes begin with.
+const INGRESS: &str = "ingress";
+const WORKER: &str = "worker";
+/// More processes and partitions than there are.
 const MOST_KEYS: usize = 100_000;
 
 pub(super) struct NatsLeases {
@@ -52,14 +55,14 @@ impl NatsLeases {
 
 #[async_trait]
 impl Leases for NatsLeases {
-    async fn announce(&self) -> Result<(), Unavailable> {
-        let key = worker_key(&self.holder);
+    async fn announce(&self, role: Role) -> Result<(), Unavailable> {
+        let key = process_key(role, &self.holder);
         let stored = self.bucket.put(&key, Vec::new(), None, Some(self.ttl));
         stored.await.map(|_| ()).map_err(unavailable)
     }
 
-    async fn withdraw(&self) -> Result<(), Unavailable> {
-        let key = worker_key(&self.holder);
+    async fn withdraw(&self, role: Role) -> Result<(), Unavailable> {
+        let key = process_key(role, &self.holder);
         let there = self.bucket.get(&key).await?;
         let deleted = self.bucket.delete(&key, there.revision);
         deleted.await.map(|_| ()).map_err(unavailable)
@@ -70,15 +73,17 @@ impl Leases for NatsLeases {
         let entries = self.bucket.stream.read(&filter, 0, MOST_KEYS).await?;
         let mut census = Census {
             me: self.holder.clone(),
-            workers: [self.holder.clone()].into(),
-            holders: BTreeMap::new(),
+            ..Census::default()
         };
         for entry in entries.iter().filter(|entry| !bucket::is_deleted(entry)) {
             let subject = entry.headers.get_last("Nats-Subject");
             let mut tokens = subject.map_or("", |subject| subject.as_str()).rsplit('.');
             match (tokens.next(), tokens.next()) {
-                (Some(id), Some("worker")) => {
+                (Some(id), Some(WORKER)) => {
                     census.workers.insert(id.to_owned());
+                }
+                (Some(id), Some(INGRESS)) => {
+                    census.ingresses.insert(id.to_owned());
                 }
                 (Some(number), Some("partition")) => {
                     if let Ok(number) = number.parse() {
@@ -137,6 +142,10 @@ fn key(partition: Partition) -> String {
     format!("partition.{partition}")
 }
 
-fn worker_key(worker: &str) -> String {
-    format!("worker.{worker}")
+fn process_key(role: Role, id: &str) -> String {
+    let role = match role {
+        Role::Ingress => INGRESS,
+        Role::Worker => WORKER,
+    };
+    format!("{role}.{id}")
 }

@@ -15,11 +15,11 @@ use crate::domain::group::Partition;
 /// Who may work on which partition.
 #[async_trait]
 pub trait Leases: Send + Sync {
-    /// Tells the other workers that this one is there, for as long as a lease lasts.
-    async fn announce(&self) -> Result<(), Unavailable>;
+    /// Tells the others that this process is there as `role`, for as long as a lease lasts.
+    async fn announce(&self, role: Role) -> Result<(), Unavailable>;
 
-    /// Tells the others that this worker leaves.
-    async fn withdraw(&self) -> Result<(), Unavailable>;
+    /// Tells the others that it leaves.
+    async fn withdraw(&self, role: Role) -> Result<(), Unavailable>;
 
     /// Who is there, and who holds what.
     async fn census(&self) -> Result<Census, Unavailable>;
@@ -35,16 +35,29 @@ pub trait Leases: Send + Sync {
     fn ttl(&self) -> Option<Duration>;
 }
 
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It takes triggers in.
+    Ingress,
+    /// It acts on them.
+    Worker,
+}
+
 /// Names a worker process.
 pub type WorkerId = String;
+/// Names an ingress process.
+pub type IngressId = String;
 
 /// Who is there, and who holds what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Census {
     /// This process.
     pub me: WorkerId,
-    /// All workers, this one among them.
+    /// The workers that announced themselves.
     pub workers: BTreeSet<WorkerId>,
+    /// The ingresses that did.
+    pub ingresses: BTreeSet<IngressId>,
     /// The partitions that are held, with their holders.
     pub holders: BTreeMap<Partition, WorkerId>,
 }

@@ -5,6 +5,8 @@ use sha2::{Digest, Sha256};
 use stormhook_shared::audit::chain::ChainHash;
 use stormhook_shared::audit::export::Place;
 
+use super::span::Span;
+
 /// How many entries a block has at most. sled 0.34 keeps a copy of a page for each key that a batch writes to it,
 /// until the batch is done, so larger ones take memory; and all of a block is decompressed to read one entry.
 pub(super) const LARGEST: usize = 64;
@@ -20,13 +22,30 @@ const LARGEST_PLAIN: u32 = 256 * 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) head: ChainHash,
+    /// When its triggers were accepted.
+    pub(super) accepted: Span,
     marks: Vec<[u8; MARK]>,
     pub(super) entries: Vec<Vec<u8>>,
 }
 
+/// What a block says of itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Header {
+    /// The chain's hash at its last entry.
+    pub(super) head: ChainHash,
+    /// How many entries it has.
+    pub(super) count: u16,
+    /// When its triggers were accepted.
+    pub(super) accepted: Span,
+}
+
+impl Header {
+    const BYTES: usize = 32 + CHECKSUM + 2 + Span::BYTES;
+}
+
 impl Block {
-    /// The block of the entries that come after `place`.
-    pub(super) fn new(mut place: Place, entries: Vec<Vec<u8>>) -> Self {
+    /// The block of the entries that come after `place`, whose triggers were `accepted` then.
+    pub(super) fn new(mut place: Place, entries: Vec<Vec<u8>>, accepted: Span) -> Self {
         let mut marks = Vec::with_capacity(entries.len());
         for entry in &entries {
             place = place.next(entry);
@@ -34,6 +53,7 @@ impl Block {
         }
         Self {
             head: place.hash,
+            accepted,
             marks,
             entries,
         }
@@ -52,7 +72,7 @@ impl Block {
         self.marks.get(offset) == Some(&mark(hash))
     }
 
-    /// As stored: the chain's hash, the checksum of what follows, the number of entries, the marks, then the compressed
+    /// As stored: the chain's hash, the checksum of what follows, the number of entries, their time, the marks, then the compressed
     /// entries, each behind its length.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut plain = Vec::new();
@@ -63,6 +83,7 @@ impl Block {
         }
         let count = u16::try_from(self.marks.len()).unwrap_or(u16::MAX);
         let mut rest = count.to_be_bytes().to_vec();
+        rest.extend(self.accepted.encode());
         rest.extend(self.marks.iter().flatten());
         rest.extend(lz4_flex::block::compress_prepend_size(&plain));
         let mut bytes = self.head.as_bytes().to_vec();
@@ -81,12 +102,27 @@ impl Block {
         Self::decode_damaged(bytes)
     }
 
+    /// What stands before the entries in these bytes.
+    pub(super) fn header(bytes: &[u8]) -> Option<Header> {
+        let (head, rest) = bytes.split_first_chunk::<32>()?;
+        let (count, rest) = rest.get(CHECKSUM..)?.split_first_chunk::<2>()?;
+        let accepted = rest.first_chunk::<{ Span::BYTES }>()?;
+        Some(Header {
+            head: ChainHash::from_bytes(*head),
+            count: u16::from_be_bytes(*count),
+            accepted: Span::decode(*accepted),
+        })
+    }
+
     /// What can still be read of these bytes, to tell which entry is not as it was.
     pub(super) fn decode_damaged(bytes: &[u8]) -> Option<Self> {
-        let (head, rest) = bytes.split_first_chunk::<32>()?;
-        let rest = rest.get(CHECKSUM..)?;
-        let (count, rest) = rest.split_first_chunk::<2>()?;
-        let count = usize::from(u16::from_be_bytes(*count));
+        let Header {
+            head,
+            count,
+            accepted,
+        } = Self::header(bytes)?;
+        let count = usize::from(count);
+        let rest = bytes.get(Header::BYTES..)?;
         let (marks, compressed) = rest.split_at_checked(count * MARK)?;
         let (marks, _) = marks.as_chunks::<MARK>();
         let size = u32::from_le_bytes(*compressed.first_chunk::<4>()?);
@@ -103,7 +139,8 @@ impl Block {
             rest = after;
         }
         (rest.is_empty() && entries.len() == count && count > 0).then(|| Self {
-            head: ChainHash::from_bytes(*head),
+            head,
+            accepted,
             marks: marks.to_vec(),
             entries,
         })
@@ -129,10 +166,10 @@ mod tests {
     #[test]
     fn a_block_is_read_as_it_was_written_and_not_if_it_is_cut_off() {
         let entries = vec![b"a".repeat(500), Vec::new(), b"b".to_vec()];
-        let block = Block::new(Place::START, entries);
+        let block = Block::new(Place::START, entries, Span::NOTHING);
         assert!(block.has_mark(2, block.head) && !block.has_mark(1, block.head));
         let bytes = block.encode();
-        assert!(bytes.len() < 200);
+        assert!(bytes.len() < 216);
         assert_eq!(Block::decode(&bytes), Some(block));
         for length in 0..bytes.len() {
             assert_eq!(Block::decode(&bytes[..length]), None);

@@ -43,6 +43,14 @@ impl Counts {
         counts
     }
 
+    /// Adds what others counted.
+    pub(super) fn add_all(&mut self, others: Self) {
+        for (key, more) in others.into_iter() {
+            let counted = self.0.entry(key).or_default();
+            *counted = counted.plus(more);
+        }
+    }
+
     /// The keys with what is counted under them.
     pub(super) fn into_iter(self) -> impl Iterator<Item = (Vec<u8>, Counted)> {
         self.0.into_iter()

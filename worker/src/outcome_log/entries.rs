@@ -10,7 +10,7 @@ use stormhook_shared::ports::record::{EntriesPage, EntriesQuery, Position};
 
 use super::block::Block;
 use super::keys;
-use super::lookup::{entry, parse_number};
+use super::lookup::{entry, parse_number, unreadable};
 use super::store::{Store, StoreError};
 
 /// By how much the clocks of workers may differ: entries are in the order of the ledger, and their times follow that
@@ -220,10 +220,6 @@ fn time(block: &Block) -> Result<Option<Timestamp>, StoreError> {
         }
     }
     Ok(None)
-}
-
-fn unreadable(number: u64) -> StoreError {
-    StoreError::Damaged(format!("entry {number} cannot be read"))
 }
 
 #[cfg(test)]

@@ -93,6 +93,9 @@ fn walk(
     let mut entries = store.entries();
     for found in store.walk(indexes, &range, query.order) {
         let (_, number) = found?;
+        if !entries.may_be_of(number, query.since, query.until)? {
+            continue;
+        }
         let Some(LogEntry::Settled {
             group,
             outcome,
@@ -313,13 +316,16 @@ mod tests {
     use stormhook_shared::domain::outcome::{Code, Status};
 
     const TRIGGERS: u64 = 1_500;
+    /// How far apart triggers are in their log: they take several buckets of the indexes.
+    const STRIDE: u64 = 50;
 
-    /// The log of the other tests, with codes, keys and origins that fall differently.
+    /// The log of the other tests, with places, codes, keys and origins that fall differently.
     fn log() -> Vec<LogEntry> {
         let mut log = entries(1);
         for number in 1..=TRIGGERS {
             let mut entry = entry(number);
             if let LogEntry::Settled { outcome, .. } = &mut entry {
+                outcome.trigger.sequence.0 *= STRIDE;
                 outcome.verdict.code = match number {
                     700..900 => Code::CoolingDown,
                     _ if number % 7 == 0 => Code::AboveMax,
@@ -419,6 +425,9 @@ mod tests {
         let log = log();
         for (revision, some) in (1..).zip(log.chunks(37)) {
             store.append(Revision(revision), some).unwrap();
+            if revision % 9 == 0 {
+                store.end_segment().unwrap();
+            }
         }
         store.verify().unwrap();
         proptest!(ProptestConfig::with_cases(300), |(query in query())| {

@@ -253,7 +253,7 @@ impl OutcomeLog {
         if verification.is_done() {
             return std::future::pending().await;
         }
-        match self.verify(verification, Duration::MAX).await.1 {
+        match self.verify(verification.gently(), Duration::MAX).await.1 {
             Err(Unreadable::Store(error)) => error.into(),
             Ok(_) | Err(Unreadable::NotLevel) => std::future::pending().await,
         }

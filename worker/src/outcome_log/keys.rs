@@ -26,17 +26,24 @@ pub(super) const COUNT: u8 = b'h';
 /// The first byte of calls.
 pub(super) const CALLS: u8 = b'c';
 
+/// The first byte of segments.
+const SEGMENT: u8 = b'x';
+
 /// An index: the bytes that all its keys for one subject begin with. What follows is a [`Bucket`] of the trigger
-/// log and the block whose entries are listed.
+/// log and the segment whose entries are listed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Index(Vec<u8>);
 
-/// A stretch of the trigger log, 256 triggers long.
+/// A stretch of the trigger log, 2¹⁴ triggers long: as wide as two segments, whose triggers are next to each other for the
+/// most part.
 pub(super) type Bucket = u64;
+
+/// How many bits of a place in the trigger log are the place within its bucket.
+pub(super) const BUCKET_BITS: u32 = 14;
 
 /// The bucket that `sequence` is in.
 pub(super) fn bucket(sequence: Sequence) -> Bucket {
-    sequence.0 >> 8
+    sequence.0 >> BUCKET_BITS
 }
 
 impl Index {
@@ -94,7 +101,7 @@ impl Index {
         Self(join(Self::REPLAY, &[origin.as_bytes()]))
     }
 
-    /// The key of what `bucket` has in the block that begins with entry `first`.
+    /// The key of what `bucket` has in the segment that begins with entry `first`.
     pub(super) fn key(&self, bucket: Bucket, first: u64) -> Vec<u8> {
         let mut key = self.0.clone();
         key.extend_from_slice(&bucket.to_be_bytes());
@@ -103,7 +110,7 @@ impl Index {
     }
 }
 
-/// The bucket and the first entry of the block that an index key ends with.
+/// The bucket and the first entry of the segment that an index key ends with.
 pub(super) fn listed(key: &[u8]) -> Option<(Bucket, u64)> {
     let (rest, first) = key.split_last_chunk::<8>()?;
     let (_, bucket) = rest.split_last_chunk::<8>()?;
@@ -113,6 +120,11 @@ pub(super) fn listed(key: &[u8]) -> Option<(Bucket, u64)> {
 /// The key of the block that begins with the entry of this number.
 pub(super) fn block(first: u64) -> Vec<u8> {
     join(BLOCK, &[&first.to_be_bytes()])
+}
+
+/// The key of the segment that begins with the entry of this number.
+pub(super) fn segment(first: u64) -> Vec<u8> {
+    join(SEGMENT, &[&first.to_be_bytes()])
 }
 
 /// The number that a key ends with.

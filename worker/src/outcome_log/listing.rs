@@ -1,23 +1,23 @@
-//! What an index lists under one key: the triggers of one bucket whose entries are in one block. Pure.
+//! What an index lists under one key: the triggers of one bucket whose entries are in one segment. Pure.
 
 use stormhook_shared::domain::ids::Sequence;
 
-use super::keys::{self, Bucket};
+use super::keys::{self, BUCKET_BITS, Bucket};
 use super::store::StoreError;
 
-/// Each trigger takes three bytes: its place in the bucket, and its entry's place in the block.
-const ITEM: usize = 3;
+/// Each trigger takes four bytes: its place in the bucket, and its entry's place in the segment.
+const ITEM: usize = 4;
 
 /// The triggers that are listed under one key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Listing(Vec<u8>);
 
 impl Listing {
-    /// Adds the trigger at `sequence`, whose entry is the block's `offset`th.
-    pub(super) fn add(&mut self, sequence: Sequence, offset: usize) {
-        let [.., low] = sequence.0.to_be_bytes();
-        let offset = u16::try_from(offset).unwrap_or(u16::MAX);
-        self.0.push(low);
+    /// Adds the trigger at `sequence`, whose entry is the segment's `offset`th.
+    pub(super) fn add(&mut self, sequence: Sequence, offset: u16) {
+        let place = sequence.0 & ((1 << BUCKET_BITS) - 1);
+        let [.., high, low] = place.to_be_bytes();
+        self.0.extend_from_slice(&[high, low]);
         self.0.extend_from_slice(&offset.to_be_bytes());
     }
 
@@ -35,10 +35,20 @@ pub(super) fn read(key: &[u8], bytes: &[u8]) -> Result<(Bucket, Vec<(Sequence, u
     if !rest.is_empty() || items.is_empty() {
         return Err(damaged());
     }
-    let read = |[low, high_offset, low_offset]: [u8; ITEM]| {
+    let read = |[high, low, high_offset, low_offset]: [u8; ITEM]| {
+        let place = u16::from_be_bytes([high, low]);
         let offset = u16::from_be_bytes([high_offset, low_offset]);
-        let sequence = (bucket << 8) | u64::from(low);
+        let sequence = (bucket << BUCKET_BITS) | u64::from(place);
         (Sequence(sequence), first + u64::from(offset))
     };
     Ok((bucket, items.iter().copied().map(read).collect()))
+}
+
+/// The part of `bytes`, listed in the segment that begins with entry `first`, whose entries come after entry `base`.
+pub(super) fn after(base: u64, first: u64, bytes: &[u8]) -> Vec<u8> {
+    let is_after = |[_, _, high, low]: &&[u8; ITEM]| {
+        first + u64::from(u16::from_be_bytes([*high, *low])) > base
+    };
+    let (items, _) = bytes.as_chunks::<ITEM>();
+    items.iter().filter(is_after).flatten().copied().collect()
 }

@@ -8,7 +8,7 @@ use stormhook_shared::domain::ids::{Revision, Sequence, TriggerId};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::questions::Order;
 
-use super::block::Block;
+use super::block::{Block, Header};
 use super::counts::Counted;
 use super::keys::{self, Index};
 use super::store::{Store, StoreError};
@@ -61,8 +61,8 @@ impl Store {
         indexes: Vec<Index>,
         range: &RangeInclusive<Sequence>,
         order: Order,
-    ) -> Walk {
-        Walk::new(&self.db, indexes, range, order)
+    ) -> Walk<'_> {
+        Walk::new(self, indexes, range, order)
     }
 
     /// What is counted under `key`.
@@ -132,42 +132,79 @@ impl Store {
 /// Reads entries by number, and keeps the last block.
 pub(crate) struct Entries<'a> {
     store: &'a Store,
-    block: Option<(u64, Block)>,
+    block: Option<Kept>,
+}
+
+/// A block that was read.
+struct Kept {
+    /// The number of its first entry.
+    first: u64,
+    header: Header,
+    bytes: sled::IVec,
+    /// What is in it, once somebody asks.
+    block: Option<Block>,
 }
 
 impl Entries<'_> {
     /// The entry with this number.
     pub(crate) fn get(&mut self, number: u64) -> Result<Option<LogEntry>, StoreError> {
-        if let Some(found) = self.in_block(number)? {
-            return Ok(Some(found));
-        }
-        let before = self
-            .store
-            .db
-            .range(keys::block(0)..=keys::block(number))
-            .next_back();
-        let Some(item) = before else {
+        let Some(kept) = self.block_of(number)? else {
             return Ok(None);
         };
-        let (key, value) = item?;
-        let damaged = || StoreError::Damaged(format!("entry {number} cannot be read"));
-        let first = keys::last_number(&key).ok_or_else(damaged)?;
-        self.block = Some((first, Block::decode(&value).ok_or_else(damaged)?));
-        self.in_block(number)
+        let block = match kept.block.take() {
+            Some(block) => block,
+            None => Block::decode(&kept.bytes).ok_or_else(|| unreadable(number))?,
+        };
+        let offset = usize::try_from(number - kept.first).unwrap_or(usize::MAX);
+        let found = block.entries.get(offset).map(|bytes| entry(bytes));
+        kept.block = Some(block);
+        found.transpose()
     }
 
-    fn in_block(&self, number: u64) -> Result<Option<LogEntry>, StoreError> {
-        let Some((first, block)) = &self.block else {
-            return Ok(None);
-        };
-        let offset = number
-            .checked_sub(*first)
-            .and_then(|offset| usize::try_from(offset).ok());
-        match offset.and_then(|offset| block.entries.get(offset)) {
-            Some(bytes) => entry(bytes).map(Some),
-            None => Ok(None),
-        }
+    /// Whether the trigger that the entry with this number settles may have been accepted at `since` or later, and before
+    /// `until`, as far as its block tells.
+    pub(super) fn may_be_of(
+        &mut self,
+        number: u64,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        let kept = self.block_of(number)?;
+        Ok(kept.is_none_or(|kept| kept.header.accepted.overlaps(since, until)))
     }
+
+    /// The block that has the entry with this number.
+    fn block_of(&mut self, number: u64) -> Result<Option<&mut Kept>, StoreError> {
+        if number <= self.store.meta().base.number {
+            return Ok(None); // Dropped, and perhaps not removed yet.
+        }
+        let has = |kept: &Kept| {
+            number
+                .checked_sub(kept.first)
+                .is_some_and(|offset| offset < u64::from(kept.header.count))
+        };
+        if !self.block.as_ref().is_some_and(has) {
+            let blocks = keys::block(0)..=keys::block(number);
+            let Some(item) = self.store.db.range(blocks).next_back() else {
+                return Ok(None);
+            };
+            let (key, bytes) = item?;
+            let first = keys::last_number(&key).ok_or_else(|| unreadable(number))?;
+            let header = Block::header(&bytes).ok_or_else(|| unreadable(number))?;
+            self.block = Some(Kept {
+                first,
+                header,
+                bytes,
+                block: None,
+            });
+        }
+        Ok(self.block.as_mut().filter(|kept| has(kept)))
+    }
+}
+
+/// What is said of an entry whose block is not as it was written.
+pub(super) fn unreadable(number: u64) -> StoreError {
+    StoreError::Damaged(format!("entry {number} cannot be read"))
 }
 
 /// The entry that is stored like this.

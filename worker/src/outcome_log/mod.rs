@@ -23,6 +23,7 @@ mod peers;
 mod recent;
 mod retention;
 mod setback;
+mod span;
 mod store;
 mod tail;
 mod verify;

@@ -1,5 +1,5 @@
-//! Old entries are dropped from the front, a block at a time, and only behind an entry whose hash was signed and recorded:
-//! what is left still verifies, and that signature vouches for where it begins.
+//! Old entries are dropped from the front, whole blocks, and only behind an entry whose hash was signed and recorded: what is
+//! left still verifies, and that signature vouches for where it begins.
 
 use std::time::Duration;
 
@@ -11,10 +11,11 @@ use stormhook_shared::domain::time::Timestamp;
 
 use super::block::Block;
 use super::counts::Counts;
-use super::indexing::index;
+use super::indexing::{Segment, index};
 use super::keys;
-use super::lookup::{entry, parse_number};
-use super::store::{Meta, Store, StoreError};
+use super::listing;
+use super::lookup::{entry, parse_number, unreadable};
+use super::store::{LISTINGS, Meta, Store, StoreError};
 
 impl Store {
     /// Up to which signed head entries may be dropped at `now`, if up to any.
@@ -39,29 +40,26 @@ impl Store {
         Ok(head.filter(|head| head.number > meta.base.number))
     }
 
-    /// Drops the oldest block, if all of it is at or before entry `through`. `false`: there is none.
+    /// Drops the oldest blocks that are at or before entry `through` in all, at most those of one segment. `false`: there
+    /// are none.
     pub(crate) fn drop_oldest(&mut self, through: u64) -> Result<bool, StoreError> {
-        let meta = self.meta();
-        let first = meta.base.number + 1;
-        let key = keys::block(first);
-        let damaged = || StoreError::Damaged(format!("entry {first} cannot be read"));
-        let Some(value) = self.db.get(&key)? else {
+        self.remove_dropped()?;
+        let is_dropped = self.begin_later(through)?;
+        self.remove_dropped()?;
+        Ok(is_dropped)
+    }
+
+    /// Has the log begin after the blocks that [`Store::drop_oldest`] drops, which are still there.
+    fn begin_later(&mut self, through: u64) -> Result<bool, StoreError> {
+        let blocks = self.blocks(self.meta().base.number + 1, through)?;
+        let Some(base) = blocks.last().map(|block| block.last) else {
             return Ok(false);
         };
-        let block = Block::decode(&value).ok_or_else(damaged)?;
-        let last = meta.base.number + block.entries.len() as u64;
-        if last > through {
-            return Ok(false);
+        if base.number > self.meta().listed {
+            self.end_segment()?;
         }
-        let entries = block.entries.iter().map(|bytes| entry(bytes));
-        let entries: Vec<_> = entries.collect::<Result<_, _>>()?;
+        let entries: Vec<_> = blocks.into_iter().flat_map(|block| block.entries).collect();
         let mut batch = sled::Batch::default();
-        let indexed = index(first, &entries);
-        let mut bytes = key.len() + value.len();
-        for (key, value) in indexed.keys {
-            bytes += key.len() + value.len();
-            batch.remove(key);
-        }
         for (key, less) in Counts::of(&entries).into_iter() {
             let left = self.counted(&key)?.minus(less);
             if left.is_zero() {
@@ -70,20 +68,125 @@ impl Store {
                 batch.insert(key, left.encode());
             }
         }
-        batch.remove(key);
-        self.commit(
-            batch,
-            Meta {
-                base: Place {
-                    number: last,
-                    hash: block.head,
-                },
-                settled: meta.settled.saturating_sub(indexed.settled),
-                bytes: meta.bytes.saturating_sub(bytes as u64),
-                ..meta
-            },
-        )?;
+        let is_settled = |entry: &&LogEntry| matches!(entry, LogEntry::Settled { .. });
+        let settled = entries.iter().filter(is_settled).count() as u64;
+        let meta = self.meta();
+        let meta = Meta {
+            base,
+            settled: meta.settled.saturating_sub(settled),
+            ..meta
+        };
+        self.commit(batch, meta)?;
         Ok(true)
+    }
+
+    /// The blocks, from the one that begins with entry `first`, that are at or before entry `through` in all: those of one
+    /// segment.
+    fn blocks(&self, mut first: u64, through: u64) -> Result<Vec<OldBlock>, StoreError> {
+        let mut blocks = Vec::new();
+        let through = through.min(self.segment_of(first)?.1);
+        while first <= through {
+            let value = self.db.get(keys::block(first))?;
+            let value = value.ok_or_else(|| unreadable(first))?;
+            let block = Block::decode(&value).ok_or_else(|| unreadable(first))?;
+            let entries = block.entries.iter().map(|bytes| entry(bytes));
+            let entries: Vec<_> = entries.collect::<Result<_, _>>()?;
+            let last = Place {
+                number: first + entries.len() as u64 - 1,
+                hash: block.head,
+            };
+            if last.number > through {
+                break;
+            }
+            blocks.push(OldBlock {
+                first,
+                last,
+                size: value.len(),
+                entries,
+            });
+            first = last.number + 1;
+        }
+        Ok(blocks)
+    }
+
+    /// The first and the last entry of the segment that has entry `number`.
+    fn segment_of(&self, number: u64) -> Result<(u64, u64), StoreError> {
+        if number > self.meta().listed {
+            return Ok((self.segment().first(), self.segment().last()));
+        }
+        let segments = keys::segment(0)..=keys::segment(number);
+        let Some(item) = self.db.range(segments).next_back() else {
+            return Err(StoreError::Damaged(format!(
+                "entry {number} has no segment"
+            )));
+        };
+        let (key, value) = item?;
+        Ok((keys::last_number(&key).unwrap_or(0), parse_number(&value)?))
+    }
+
+    /// Removes what there still is of entries that were dropped. In steps, which are made again if the process dies
+    /// meanwhile: where the log begins says what is dropped.
+    fn remove_dropped(&mut self) -> Result<(), StoreError> {
+        let base = self.meta().base.number;
+        while let Some(item) = self.db.range(keys::block(0)..=keys::block(base)).next() {
+            let first = keys::last_number(&item?.0).unwrap_or(0);
+            let segment = self.segment_of(first)?;
+            let blocks = self.blocks(first, base)?;
+            if blocks.is_empty() {
+                let message = format!("it begins within the block of entry {first}");
+                return Err(StoreError::Damaged(message));
+            }
+            self.remove_listings(segment.0, &blocks)?;
+            for block in &blocks {
+                self.remove_block(segment, block)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes dropped entries out of the listings of the segment that begins with entry `first`.
+    fn remove_listings(&mut self, first: u64, blocks: &[OldBlock]) -> Result<(), StoreError> {
+        let base = self.meta().base.number;
+        let mut segment = Segment::after(first - 1);
+        for block in blocks {
+            segment.add(block.first, &block.entries);
+        }
+        let listings: Vec<_> = segment.listings().keys().collect();
+        for some in listings.chunks(LISTINGS) {
+            let mut batch = sled::Batch::default();
+            let mut removed = 0;
+            for key in some {
+                let Some(value) = self.db.get(key)? else {
+                    continue;
+                };
+                let left = listing::after(base, first, &value);
+                removed += value.len() - left.len();
+                if left.is_empty() {
+                    removed += key.len();
+                    batch.remove(key.as_slice());
+                } else {
+                    batch.insert(key.as_slice(), left);
+                }
+            }
+            self.commit(batch, self.meta().without(removed))?;
+        }
+        Ok(())
+    }
+
+    /// Removes a dropped block and what leads to it alone, and its `segment` if it is the last of it.
+    fn remove_block(&mut self, segment: (u64, u64), block: &OldBlock) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        let key = keys::block(block.first);
+        let mut removed = key.len() + block.size;
+        batch.remove(key);
+        for (key, value) in index(block.first, &block.entries).keys {
+            removed += key.len() + value.len();
+            batch.remove(key);
+        }
+        if segment.1 == block.last.number {
+            batch.remove(keys::segment(segment.0));
+        }
+        self.commit(batch, self.meta().without(removed))
     }
 
     /// The last signed head of entry `number` or one before it.
@@ -100,6 +203,17 @@ impl Store {
     }
 }
 
+/// A block that is dropped.
+struct OldBlock {
+    /// The number of its first entry.
+    first: u64,
+    /// The place of its last entry.
+    last: Place,
+    /// How many bytes are stored.
+    size: usize,
+    entries: Vec<LogEntry>,
+}
+
 fn minus(now: Timestamp, age: Duration) -> Timestamp {
     let millis = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     Timestamp::from_millis(now.as_millis().saturating_sub(millis))
@@ -107,10 +221,12 @@ fn minus(now: Timestamp, age: Duration) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use super::super::keys::Index;
     use super::super::store::tests::settled;
     use super::*;
     use stormhook_shared::audit::head::SigningKey;
-    use stormhook_shared::domain::ids::Revision;
+    use stormhook_shared::domain::ids::{Revision, Sequence};
+    use stormhook_shared::ports::questions::Order;
 
     /// A thousand triggers, with a head signed after each hundred.
     fn log(folder: &std::path::Path) -> Store {
@@ -132,6 +248,7 @@ mod tests {
     fn what_is_left_verifies_and_has_no_trace_of_what_was_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = log(folder.path());
+        store.end_segment().unwrap();
         let (keys, bytes) = (store.db.len(), store.meta().bytes);
         let half = Retention {
             age: None,
@@ -159,6 +276,30 @@ mod tests {
         other.base.hash = meta.head;
         store.commit(sled::Batch::default(), other).unwrap();
         assert!(store.verify().is_err());
+    }
+
+    #[test]
+    fn what_a_crash_left_of_dropped_entries_is_not_told_and_removed_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = log(folder.path());
+        store.end_segment().unwrap();
+        let keys = store.db.len();
+        assert!(store.begin_later(500).unwrap());
+        let base = store.meta().base.number;
+        assert!((450..=500).contains(&base), "{base}");
+        assert_eq!(store.db.len(), keys);
+        store.verify().unwrap();
+        let all = vec![Index::sequence()];
+        let everywhere = Sequence(0)..=Sequence(u64::MAX);
+        for found in store.walk(all, &everywhere, Order::OldestFirst) {
+            let (_, number) = found.unwrap();
+            assert!(number > base);
+            assert!(store.entry(number).unwrap().is_some());
+        }
+        assert_eq!(store.entry(base).unwrap(), None);
+        assert!(!store.drop_oldest(500).unwrap());
+        assert!(store.db.len() < keys * 6 / 10);
+        store.verify().unwrap();
     }
 
     #[test]

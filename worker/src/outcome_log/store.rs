@@ -1,5 +1,5 @@
-//! The log on disk: opened, and appended to with the indexes (`indexing`). What is in it is found by `lookup`. Blocking; knows
-//! nothing of the ledger, and never repairs anything.
+//! The log on disk: opened, and appended to with what leads to its entries (`indexing`). What is in it is found by `lookup`.
+//! Blocking; knows nothing of the ledger, and never repairs anything.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,9 +13,11 @@ use stormhook_shared::ports::record::Position;
 
 use super::block::{self, Block};
 use super::counts::Counts;
-use super::indexing::index;
+use super::indexing::{Segment, index};
 use super::keys;
+use super::lookup::entry;
 use super::recent::Recent;
+use super::span::Span;
 
 /// How long sled may take to free its lock, and how often it is tried.
 const UNLOCKED_WITHIN: Duration = Duration::from_secs(2);
@@ -23,12 +25,16 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// How much sled keeps in memory.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// The format that this version writes.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
+/// How many listings are written at once: sled keeps a copy of a page for each of them meanwhile.
+pub(super) const LISTINGS: usize = 256;
 
 /// The log on disk.
 pub(crate) struct Store {
     pub(super) db: sled::Db,
     meta: Meta,
+    /// The segment that grows.
+    segment: Segment,
     /// What the newest entries tell of receivers.
     recent: Recent,
 }
@@ -48,6 +54,10 @@ pub(crate) struct Meta {
     pub(crate) entries: u64,
     /// The number of entries that settle a trigger, which are those in the indexes.
     pub(super) settled: u64,
+    /// Up to which entry the listings are stored: the last one of a segment.
+    pub(super) listed: u64,
+    /// The segment after that ends with the last entry, and its listings may be stored in part.
+    pub(super) is_ending: bool,
     /// The hash of the last entry.
     pub(crate) head: ChainHash,
     /// How many bytes blocks and indexes have, before sled stores them.
@@ -60,6 +70,14 @@ impl Meta {
         Place {
             number: self.entries,
             hash: self.head,
+        }
+    }
+
+    /// With fewer bytes.
+    pub(super) fn without(self, bytes: usize) -> Self {
+        Self {
+            bytes: self.bytes.saturating_sub(bytes as u64),
+            ..self
         }
     }
 
@@ -114,6 +132,8 @@ impl Store {
                 base: Place::START,
                 entries: 0,
                 settled: 0,
+                listed: 0,
+                is_ending: false,
                 head: ChainHash::START,
                 bytes: 0,
             },
@@ -124,7 +144,22 @@ impl Store {
             return Err(StoreError::Damaged(message));
         }
         let recent = Recent::read(&db)?;
-        Ok(Self { db, meta, recent })
+        let segment = read_segment(&db, meta.listed)?;
+        let mut store = Self {
+            db,
+            meta,
+            segment,
+            recent,
+        };
+        if meta.is_ending {
+            store.end_segment()?;
+        }
+        Ok(store)
+    }
+
+    /// The segment that grows.
+    pub(super) fn segment(&self) -> &Segment {
+        &self.segment
     }
 
     /// What the newest entries tell of receivers.
@@ -176,10 +211,11 @@ impl Store {
         let mut batch = sled::Batch::default();
         if !encoded.is_empty() {
             meta.entries += encoded.len() as u64;
-            let block = Block::new(self.meta.last(), encoded);
+            let block = Block::new(self.meta.last(), encoded, Span::of(entries));
             meta.head = block.head;
             let indexed = index(first, entries);
             meta.settled += indexed.settled;
+            meta.is_ending = self.segment.is_full_with(entries.len());
             let written = indexed
                 .keys
                 .into_iter()
@@ -195,6 +231,47 @@ impl Store {
         }
         self.commit(batch, meta)?;
         self.recent.add(entries);
+        self.segment.add(first, entries);
+        if meta.is_ending {
+            self.end_segment()?;
+        }
+        Ok(())
+    }
+
+    /// Stores the listings of the segment that grows, and begins the next one. In several steps: the log says before that
+    /// the segment ends here, so that the steps are made again, and not others, if the process dies meanwhile.
+    pub(super) fn end_segment(&mut self) -> Result<(), StoreError> {
+        if !self.meta.is_ending {
+            let meta = Meta {
+                is_ending: true,
+                ..self.meta
+            };
+            self.commit(sled::Batch::default(), meta)?;
+        }
+        let listings: Vec<_> = self.segment.listings().iter().collect();
+        let mut bytes = 0;
+        for some in listings.chunks(LISTINGS) {
+            let mut batch = sled::Batch::default();
+            for (key, listing) in some {
+                bytes += key.len() + listing.as_bytes().len();
+                batch.insert(key.as_slice(), listing.as_bytes());
+            }
+            self.db.apply_batch(batch)?;
+        }
+        let mut batch = sled::Batch::default();
+        let last = self.segment.last();
+        batch.insert(
+            keys::segment(self.segment.first()),
+            last.to_be_bytes().to_vec(),
+        );
+        let meta = Meta {
+            listed: last,
+            is_ending: false,
+            bytes: self.meta.bytes + bytes as u64,
+            ..self.meta
+        };
+        self.commit(batch, meta)?;
+        self.segment = Segment::after(last);
         Ok(())
     }
 
@@ -213,10 +290,13 @@ impl Store {
         let meta = Meta {
             base: place,
             entries: place.number,
+            listed: place.number,
             head: place.hash,
             ..self.meta
         };
-        self.commit(sled::Batch::default(), meta)
+        self.commit(sled::Batch::default(), meta)?;
+        self.segment = Segment::after(place.number);
+        Ok(())
     }
 
     /// Adds entries as one block, wherever in the ledger they come from.
@@ -264,6 +344,24 @@ impl Store {
         self.db.flush()?;
         Ok(())
     }
+}
+
+/// The segment after entry `listed`, made of its blocks. What cannot be read is for the verification to name.
+fn read_segment(db: &sled::Db, listed: u64) -> Result<Segment, StoreError> {
+    let mut segment = Segment::after(listed);
+    for item in db.range(keys::block(listed + 1)..vec![keys::BLOCK + 1]) {
+        let (key, value) = item?;
+        let first = keys::last_number(&key);
+        let (Some(first), Some(block)) = (first, Block::decode(&value)) else {
+            break;
+        };
+        let entries = block.entries.iter().map(|bytes| entry(bytes));
+        let Ok(entries) = entries.collect::<Result<Vec<_>, _>>() else {
+            break;
+        };
+        segment.add(first, &entries);
+    }
+    Ok(segment)
 }
 
 /// Opens the database. sled's own threads may hold its lock for a moment after the last handle was dropped, and say so in
@@ -373,6 +471,9 @@ pub(super) mod tests {
         let entries = entries(1_000);
         for (revision, some) in (1..).zip(entries.chunks(90)) {
             store.append(Revision(revision), some).unwrap();
+            if revision % 4 == 0 {
+                store.end_segment().unwrap();
+            }
         }
         let one = Index::receiver(ReceiverId::from_bytes([1; 12]));
         let mut expected: Vec<_> = (1..1_000_u64)
@@ -401,6 +502,51 @@ pub(super) mod tests {
         assert_eq!(store.entry(1_001).unwrap(), None);
         assert_eq!(store.settled(Sequence(1_001)).unwrap(), None);
         assert_eq!(store.plan(Revision(1)).unwrap().as_ref(), entries.first());
+    }
+
+    #[test]
+    fn listings_are_stored_by_themselves_and_found_as_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("log")).unwrap();
+        let entries = entries(20_000);
+        for (revision, some) in (1..).zip(entries.chunks(2_000)) {
+            store.append(Revision(revision), some).unwrap();
+        }
+        assert_eq!(store.meta.listed % 64, 0);
+        assert!(store.meta.listed > 16_000);
+        store.verify().unwrap();
+        let all = |store: &Store| -> Vec<_> {
+            let everywhere = Sequence(0)..=Sequence(u64::MAX);
+            let all = store.walk(vec![Index::sequence()], &everywhere, Order::OldestFirst);
+            all.map(|found| found.unwrap()).collect()
+        };
+        let before = all(&store);
+        assert_eq!(before.len(), 19_999);
+        drop(store);
+        let store = Store::open(&folder.path().join("log")).unwrap();
+        assert_eq!(all(&store), before);
+        store.verify().unwrap();
+    }
+
+    #[test]
+    fn a_segment_that_a_crash_left_half_stored_is_stored_at_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("log")).unwrap();
+        store.append(Revision(90), &entries(90)).unwrap();
+        let (key, listing) = store.segment.listings().iter().next().unwrap();
+        let half = &listing.as_bytes()[..4];
+        store.db.insert(key, half).unwrap();
+        let meta = Meta {
+            is_ending: true,
+            ..store.meta
+        };
+        store.commit(sled::Batch::default(), meta).unwrap();
+        drop(store);
+        let mut store = Store::open(&folder.path().join("log")).unwrap();
+        assert_eq!((store.meta.listed, store.meta.is_ending), (90, false));
+        store.verify().unwrap();
+        store.append(Revision(180), &entries(180)[90..]).unwrap();
+        store.verify().unwrap();
     }
 
     #[test]

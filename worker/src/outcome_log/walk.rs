@@ -1,32 +1,36 @@
 //! The walk through indexes, by the triggers' places in their log, whatever order they were settled in. Triggers that
 //! are in several indexes are found by leaping from one index to the next, so that the entries of others are not read.
 
-use std::ops::RangeInclusive;
+use std::iter::Peekable;
+use std::ops::{Bound, RangeInclusive};
 
 use stormhook_shared::domain::ids::Sequence;
 use stormhook_shared::ports::questions::Order;
 
 use super::keys::{self, Bucket, Index};
 use super::listing;
-use super::store::StoreError;
+use super::store::{Store, StoreError};
 
 /// A trigger's place and the number of its entry.
 pub(super) type Found = (Sequence, u64);
 
+/// What one key of an index lists.
+type Listed = (Bucket, Vec<Found>);
+
 /// The triggers that are in each of some indexes, in order.
-pub(super) struct Walk {
-    indexes: Vec<Listings>,
+pub(super) struct Walk<'a> {
+    indexes: Vec<Listings<'a>>,
 }
 
-impl Walk {
+impl<'a> Walk<'a> {
     /// Walks through what all of `indexes` (at least one) have within `range`.
     pub(super) fn new(
-        db: &sled::Db,
+        store: &'a Store,
         indexes: Vec<Index>,
         range: &RangeInclusive<Sequence>,
         order: Order,
     ) -> Self {
-        let listings = |index| Listings::new(db.clone(), index, range.clone(), order);
+        let listings = |index| Listings::new(store, index, range.clone(), order);
         Self {
             indexes: indexes.into_iter().map(listings).collect(),
         }
@@ -56,7 +60,7 @@ impl Walk {
     }
 }
 
-impl Iterator for Walk {
+impl Iterator for Walk<'_> {
     type Item = Result<Found, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -65,29 +69,29 @@ impl Iterator for Walk {
 }
 
 /// The triggers of one index, in order.
-struct Listings {
-    db: sled::Db,
+struct Listings<'a> {
+    store: &'a Store,
     index: Index,
     range: RangeInclusive<Sequence>,
     order: Order,
-    iter: sled::Iter,
+    /// Listings that are stored, and those of the segment that grows.
+    sources: [Source<'a>; 2],
     /// Of the bucket that is being told, the last to be told first.
     bucket: Vec<Found>,
-    /// The first listing of the next bucket.
-    next: Option<(Bucket, Vec<Found>)>,
 }
 
-impl Listings {
-    fn new(db: sled::Db, index: Index, range: RangeInclusive<Sequence>, order: Order) -> Self {
-        let iter = listings(&db, &index, &range);
+/// Listings in order.
+type Source<'a> = Peekable<Box<dyn Iterator<Item = Result<Listed, StoreError>> + 'a>>;
+
+impl<'a> Listings<'a> {
+    fn new(store: &'a Store, index: Index, range: RangeInclusive<Sequence>, order: Order) -> Self {
         Self {
-            db,
+            sources: sources(store, &index, &range, order),
+            store,
             index,
             range,
             order,
-            iter,
             bucket: Vec::new(),
-            next: None,
         }
     }
 
@@ -122,57 +126,86 @@ impl Listings {
             self.bucket.pop();
         }
         let wanted = keys::bucket(target);
-        let leads_there = match (&self.next, order) {
+        let leads_there = match (self.next_bucket(), order) {
             (_, _) if !self.bucket.is_empty() => true,
-            (Some((next, _)), Order::NewestFirst) => *next <= wanted,
-            (Some((next, _)), Order::OldestFirst) => *next >= wanted,
+            (Some(next), Order::NewestFirst) => next <= wanted,
+            (Some(next), Order::OldestFirst) => next >= wanted,
             (None, _) => false,
         };
         if !leads_there {
-            self.next = None;
-            self.iter = listings(&self.db, &self.index, &self.range);
+            self.sources = sources(self.store, &self.index, &self.range, order);
+        }
+    }
+
+    /// The bucket that comes next, as far as it can be read.
+    fn next_bucket(&mut self) -> Option<Bucket> {
+        let next = self
+            .sources
+            .iter_mut()
+            .filter_map(|source| match source.peek() {
+                Some(Ok((bucket, _))) => Some(*bucket),
+                _ => None,
+            });
+        match self.order {
+            Order::NewestFirst => next.max(),
+            Order::OldestFirst => next.min(),
         }
     }
 
     /// Gathers the next bucket. `false`: there is none.
     fn gather(&mut self) -> Result<bool, StoreError> {
-        let mut gathered = self.next.take();
-        loop {
-            let listing = match self.order {
-                Order::NewestFirst => self.iter.next_back(),
-                Order::OldestFirst => self.iter.next(),
-            };
-            let Some(listing) = listing else { break };
-            let (key, bytes) = listing?;
-            let (bucket, triggers) = listing::read(&key, &bytes)?;
-            match &mut gathered {
-                Some((this, gathered)) if *this == bucket => gathered.extend(triggers),
-                None => gathered = Some((bucket, triggers)),
-                Some(_) => {
-                    self.next = Some((bucket, triggers));
-                    break;
-                }
+        let next = self.next_bucket();
+        let mut triggers = Vec::new();
+        for source in &mut self.sources {
+            while let Some(listed) = source.next_if(|listed| match listed {
+                Ok((bucket, _)) => Some(*bucket) == next,
+                Err(_) => true,
+            }) {
+                triggers.extend(listed?.1);
             }
         }
-        let Some((_, mut triggers)) = gathered else {
-            return Ok(false);
-        };
-        triggers.retain(|(sequence, _)| self.range.contains(sequence));
+        let base = self.store.meta().base.number;
+        triggers.retain(|(sequence, number)| self.range.contains(sequence) && *number > base);
         triggers.sort_unstable();
         if self.order == Order::OldestFirst {
             triggers.reverse();
         }
         self.bucket = triggers;
-        Ok(true)
+        Ok(next.is_some())
     }
 }
 
-fn listings(db: &sled::Db, index: &Index, range: &RangeInclusive<Sequence>) -> sled::Iter {
+fn sources<'a>(
+    store: &'a Store,
+    index: &Index,
+    range: &RangeInclusive<Sequence>,
+    order: Order,
+) -> [Source<'a>; 2] {
     let first = index.key(keys::bucket(*range.start()), 0);
     let last = index.key(keys::bucket(*range.end()), u64::MAX);
-    // A range that ends before it begins has nothing; sled would panic on it.
-    if first > last {
-        return db.range(first.clone()..first);
-    }
-    db.range(first..=last)
+    // A range that ends before it begins has nothing; maps panic on it.
+    let end = if first > last {
+        Bound::Excluded(first.clone())
+    } else {
+        Bound::Included(last)
+    };
+    let keys = (Bound::Included(first), end);
+    let growing = store.segment().listings().range(keys.clone());
+    let growing = growing.map(|(key, listing)| listing::read(key, listing.as_bytes()));
+    let stored = store.db.range(keys).map(|item| {
+        let (key, bytes) = item?;
+        listing::read(&key, &bytes)
+    });
+    [in_order(stored, order), in_order(growing, order)]
+}
+
+fn in_order<'a>(
+    listings: impl DoubleEndedIterator<Item = Result<Listed, StoreError>> + 'a,
+    order: Order,
+) -> Source<'a> {
+    let listings: Box<dyn Iterator<Item = _> + 'a> = match order {
+        Order::NewestFirst => Box::new(listings.rev()),
+        Order::OldestFirst => Box::new(listings),
+    };
+    listings.peekable()
 }

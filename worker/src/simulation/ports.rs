@@ -13,7 +13,7 @@ use stormhook_shared::domain::receiver::Receiver;
 use stormhook_shared::domain::trigger::{Logged, Trigger};
 use stormhook_shared::ports::Unavailable;
 use stormhook_shared::ports::cursors::{Cursor, Cursors};
-use stormhook_shared::ports::leases::{Census, LeaseEnd, Leases};
+use stormhook_shared::ports::leases::{Census, LeaseEnd, Leases, Role};
 use stormhook_shared::ports::ledger::{Ledger, LedgerError, Place, Reach};
 use stormhook_shared::ports::questions::{Answer, Answerer, Question, Questions, Serving};
 use stormhook_shared::ports::registry::{Change, Registry, RegistryError};
@@ -191,14 +191,14 @@ impl Ledger for Ports {
 
 #[async_trait]
 impl Leases for Ports {
-    async fn announce(&self) -> Result<(), Unavailable> {
+    async fn announce(&self, _role: Role) -> Result<(), Unavailable> {
         let me = self.me();
         self.request(|inner| inner.workers.insert(me, Instant::now() + TTL))
             .await?;
         Ok(())
     }
 
-    async fn withdraw(&self) -> Result<(), Unavailable> {
+    async fn withdraw(&self, _role: Role) -> Result<(), Unavailable> {
         let me = self.me();
         self.request(|inner| inner.workers.remove(&me)).await?;
         Ok(())
@@ -209,16 +209,14 @@ impl Leases for Ports {
         self.request(|inner| {
             let now = Instant::now();
             let live = inner.workers.iter().filter(|(_, until)| **until > now);
-            let mut workers: std::collections::BTreeSet<_> =
-                live.map(|(id, _)| id.clone()).collect();
-            workers.insert(me.clone());
             let held = inner.leases.iter().filter(|(_, held)| held.until > now);
             Census {
                 me,
-                workers,
+                workers: live.map(|(id, _)| id.clone()).collect(),
                 holders: held
                     .map(|(one, held)| (*one, held.holder.clone()))
                     .collect(),
+                ..Census::default()
             }
         })
         .await

@@ -18,7 +18,7 @@ use stormhook_shared::domain::ledger::{Entry, Record};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::embedded::{Embedded, EmbeddedOptions};
 use stormhook_shared::ports::Unavailable;
-use stormhook_shared::ports::leases::{Census, LeaseEnd, Leases, WorkerId};
+use stormhook_shared::ports::leases::{Census, LeaseEnd, Leases, Role, WorkerId};
 use stormhook_shared::ports::ledger::{Ledger, LedgerError, Place, Reach};
 use stormhook_shared::ports::questions::{Answer, Answerer, Question, Questions, Serving};
 use stormhook_shared::telemetry::Readiness;
@@ -341,11 +341,11 @@ struct Me(WorkerId, Arc<Desks>);
 
 #[async_trait]
 impl Leases for Me {
-    async fn announce(&self) -> Result<(), Unavailable> {
+    async fn announce(&self, _role: Role) -> Result<(), Unavailable> {
         Ok(())
     }
 
-    async fn withdraw(&self) -> Result<(), Unavailable> {
+    async fn withdraw(&self, _role: Role) -> Result<(), Unavailable> {
         Ok(())
     }
 
@@ -353,7 +353,7 @@ impl Leases for Me {
         Ok(Census {
             me: self.0.clone(),
             workers: self.1.0.lock().unwrap().keys().cloned().collect(),
-            holders: BTreeMap::new(),
+            ..Census::default()
         })
     }
 

@@ -1,38 +1,43 @@
 //! Reads all of the log, step by step, and tells whether it is as it was written, or which entry is the first that is
 //! not.
 
-use stormhook_shared::audit::entry::LogEntry;
+mod block;
+mod indexes;
+
+use std::num::NonZeroUsize;
+use std::thread;
+
 use stormhook_shared::audit::export::{Fault, Place};
 use stormhook_shared::audit::heads::KnownHeads;
-use stormhook_shared::domain::ids::Sequence;
-use stormhook_shared::domain::outcome::Outcome;
 
 use super::block::Block;
 use super::counts::{Counted, Counts};
-use super::keys::{self, Index};
-use super::listing;
+use super::keys;
 use super::lookup::parse_number;
 use super::store::{Store, StoreError};
+use block::{Unverified, Verified};
+use indexes::{INDEXES, NUMBERED, Sum, Sums, list, tag};
 
-/// The indexes in the order in which they are verified.
-const INDEXES: usize = NUMBERED + Index::COMPLETE.len() + 2;
-/// How many of them lead to numbers, not to listings.
-const NUMBERED: usize = 6;
+/// How many blocks are verified at once, at most.
+const BLOCKS: usize = 64;
 
 /// A verification under way. The log may grow between its steps.
 pub(crate) struct Verification {
+    /// How many threads verify entries.
+    threads: NonZeroUsize,
     /// Where the chain begins.
     base: Place,
     at: Place,
     heads: KnownHeads,
     counts: Counts,
     /// What each index must have.
-    expected: [Sum; INDEXES],
+    expected: Sums,
     /// Which index is verified, how far it was read, and what it was found to have; `None` before the chain was
     /// read to its end.
     index: Option<(usize, Vec<u8>, Sum)>,
-    /// The entries that the indexes are verified for.
+    /// The entries that the indexes of single entries are verified for, and those whose listings are stored.
     through: u64,
+    listed: u64,
     is_done: bool,
 }
 
@@ -60,18 +65,29 @@ impl Verification {
     /// A verification of `store`, which has not begun yet.
     pub(crate) fn of(store: &Store) -> Result<Self, StoreError> {
         let base = store.meta().base;
+        let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let mut heads = KnownHeads::new(Vec::new())?;
         heads.passes(base)?;
         Ok(Self {
+            threads,
             base,
             at: base,
             heads,
             counts: Counts::default(),
-            expected: [Sum::default(); INDEXES],
+            expected: Sums::NOTHING,
             index: None,
             through: 0,
+            listed: 0,
             is_done: false,
         })
+    }
+
+    /// Goes on with one thread, so that the rest of the worker has the other processors.
+    pub(super) fn gently(self) -> Self {
+        Self {
+            threads: NonZeroUsize::MIN,
+            ..self
+        }
     }
 
     /// The last entry that is certain to be as it was.
@@ -98,7 +114,8 @@ impl Verification {
             self.read_entries(store, entries)?;
             if self.at.number >= store.meta().entries {
                 self.through = self.at.number;
-                self.index = Some((0, Vec::new(), Sum::default()));
+                self.leave_out_growing(store)?;
+                self.index = Some((0, Vec::new(), Sum::NOTHING));
             }
         } else if !self.is_done {
             self.read_index(store, entries)?;
@@ -111,18 +128,49 @@ impl Verification {
 
     fn read_entries(&mut self, store: &Store, entries: u64) -> Result<(), StoreError> {
         let until = self.at.number.saturating_add(entries);
-        let rest = keys::block(self.at.number + 1)..vec![keys::BLOCK + 1];
-        for item in store.db.range(rest) {
-            let (key, value) = item?;
-            if *key != *keys::block(self.at.number + 1) {
-                let next = keys::last_number(&key).unwrap_or(0);
-                return Err(self.fault(format!("it is missing; the next one there is {next}")));
+        while self.at.number < until {
+            let blocks = self.next_blocks(store)?;
+            if blocks.is_empty() {
+                return self.end_of_entries(store);
             }
-            self.read_block(&value)?;
-            if self.at.number >= until {
-                return Ok(());
+            for verified in block::verify_all(&blocks, self.threads) {
+                self.add(verified?)?;
             }
         }
+        Ok(())
+    }
+
+    /// The next blocks, as far as they follow each other.
+    fn next_blocks(&self, store: &Store) -> Result<Vec<Unverified>, StoreError> {
+        let mut blocks = Vec::new();
+        let mut before = self.at;
+        let rest = keys::block(before.number + 1)..vec![keys::BLOCK + 1];
+        let mut rest = store.db.range(rest).peekable();
+        while blocks.len() < BLOCKS
+            && let Some(item) = rest.next()
+        {
+            let (key, bytes) = item?;
+            if *key != *keys::block(before.number + 1) {
+                if blocks.is_empty() {
+                    let next = keys::last_number(&key).unwrap_or(0);
+                    return Err(self.fault(format!("it is missing; the next one there is {next}")));
+                }
+                break;
+            }
+            let header = Block::header(&bytes);
+            blocks.push(Unverified { before, bytes });
+            // A block that does not say where it ends is the last one that can be verified.
+            let Some(header) = header else { break };
+            before = Place {
+                number: before.number + u64::from(header.count),
+                hash: header.head,
+            };
+        }
+        Ok(blocks)
+    }
+
+    /// There are no more blocks: the last entry must be the one that the log says is the last.
+    fn end_of_entries(&self, store: &Store) -> Result<(), StoreError> {
         let meta = store.meta();
         if self.at.number < meta.entries {
             let message = format!("it is missing, and so is everything up to {}", meta.entries);
@@ -137,68 +185,32 @@ impl Verification {
         Ok(())
     }
 
-    fn read_block(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let whole = Block::decode(bytes);
-        let is_whole = whole.is_some();
-        let block = whole.or_else(|| Block::decode_damaged(bytes));
-        let Some(block) = block else {
-            return Err(self.fault("its block cannot be read".to_owned()));
-        };
-        let mut is_sampled = false;
-        for (offset, bytes) in block.entries.iter().enumerate() {
-            let next = self.at.next(bytes);
-            if !block.has_mark(offset, next.hash) {
-                let message = "it does not fit the chain: it, or its hash, is not what was written";
-                return Err(self.fault(message.to_owned()));
-            }
-            let entry = LogEntry::from_json(bytes)
-                .map_err(|error| self.fault(format!("it cannot be read: {error}")))?;
-            self.at = next;
-            self.heads.passes(next)?;
-            match entry {
-                LogEntry::Settled { outcome, .. } => {
-                    let is_first = !std::mem::replace(&mut is_sampled, true);
-                    self.settled(&outcome, is_first);
-                }
-                LogEntry::Planned { plan, .. } => {
-                    self.expected[1].add(next.number, plan.revision.0);
-                }
-                LogEntry::Signed { head } => {
-                    self.heads.recorded(&head, next.number)?;
-                    self.expected[5].add(next.number, next.number);
-                }
-                LogEntry::Managed { .. } | LogEntry::NotDone { .. } => {
-                    self.expected[3].add(next.number, next.number);
-                }
-                LogEntry::Called { record, .. } => self.expected[4].add(next.number, record.0),
-                LogEntry::Abandoned { .. } | LogEntry::Began { .. } => {}
+    /// Goes on to the end of a block that is as it was written.
+    fn add(&mut self, block: Verified) -> Result<(), StoreError> {
+        let mut signed = block.signed.into_iter().peekable();
+        for place in block.places {
+            self.heads.passes(place)?;
+            self.at = place;
+            while let Some((head, number)) = signed.next_if(|(_, number)| *number == place.number) {
+                self.heads.recorded(&head, number)?;
             }
         }
-        if self.at.hash != block.head || !is_whole {
-            let message =
-                "it is missing, or the sums stored with the block before are not what was written";
-            return Err(self.fault(message.to_owned()));
-        }
+        self.expected.plus(&block.sums);
+        self.counts.add_all(block.counts);
         Ok(())
     }
 
-    fn settled(&mut self, outcome: &Outcome, is_first_of_block: bool) {
-        let number = self.at.number;
-        let Sequence(place) = outcome.trigger.sequence;
-        self.counts.add(outcome);
-        let is_in = |index: usize| match index {
-            0 => true,
-            1 | 3..NUMBERED => false,
-            2 => is_first_of_block,
-            _ if index < INDEXES - 2 => true,
-            _ if index == INDEXES - 2 => outcome.trigger.idempotency_key.is_some(),
-            _ => outcome.trigger.replay_of.is_some(),
-        };
-        for (index, expected) in self.expected.iter_mut().enumerate() {
-            if is_in(index) {
-                expected.add(number, place);
-            }
+    /// Leaves out what the segment that grows lists: it is not stored yet, or will be while the indexes are read.
+    fn leave_out_growing(&mut self, store: &Store) -> Result<(), StoreError> {
+        self.listed = store.meta().listed;
+        for (key, listing) in store.segment().listings() {
+            let index = (NUMBERED..INDEXES).find(|index| key.first() == Some(&tag(*index)));
+            let Some(index) = index else { continue };
+            list(index, key, listing.as_bytes(), |number, place| {
+                self.expected.remove(index, number, place);
+            })?;
         }
+        Ok(())
     }
 
     fn read_index(&mut self, store: &Store, entries: u64) -> Result<(), StoreError> {
@@ -209,6 +221,7 @@ impl Verification {
             // Without a pause in between, so that they are counts of the same entries.
             self.read_entries(store, u64::MAX)?;
             self.verify_counts(store)?;
+            verify_segments(store)?;
             if self.base.number > 0 && self.heads.fitting() == 0 {
                 let message =
                     "no signed head vouches for where it begins, as older entries were dropped";
@@ -224,11 +237,17 @@ impl Verification {
         } else {
             [after.as_slice(), &[0]].concat()
         };
+        let through = if index < NUMBERED {
+            self.through
+        } else {
+            self.listed
+        };
+        let verified = self.base.number + 1..=through;
         let mut read = 0;
         for item in store.db.range(from..vec![tag + 1]) {
             let (key, value) = item?;
             read += list(index, &key, &value, |number, place| {
-                if number <= self.through {
+                if verified.contains(&number) {
                     found.add(number, place);
                 }
             })?;
@@ -237,11 +256,11 @@ impl Verification {
                 return Ok(());
             }
         }
-        if found != self.expected[index] {
+        if found != self.expected.of(index) {
             let message = format!("index {:?} does not fit its entries", char::from(tag));
             return Err(StoreError::Damaged(message));
         }
-        self.index = Some((index + 1, Vec::new(), Sum::default()));
+        self.index = Some((index + 1, Vec::new(), Sum::NOTHING));
         Ok(())
     }
 
@@ -254,7 +273,7 @@ impl Verification {
                 return Err(StoreError::Damaged("the counts do not fit".to_owned()));
             }
         }
-        if expected.next().is_some() || self.expected[0].count != store.meta().settled {
+        if expected.next().is_some() || self.expected.of(0).count != store.meta().settled {
             return Err(StoreError::Damaged("a count is missing".to_owned()));
         }
         Ok(())
@@ -269,61 +288,33 @@ impl Verification {
     }
 }
 
-/// The first byte of an index's keys.
-fn tag(index: usize) -> u8 {
-    let complete = Index::COMPLETE;
-    match index {
-        0 => keys::TRIGGER,
-        1 => keys::PLAN,
-        2 => keys::ACCEPTED,
-        3 => keys::MANAGED,
-        4 => keys::CALLS,
-        5 => keys::SIGNED,
-        _ if index == INDEXES - 2 => Index::KEY,
-        _ if index == INDEXES - 1 => Index::REPLAY,
-        _ => complete[index - NUMBERED],
+/// The segments whose listings are stored must follow each other, from where the log begins.
+fn verify_segments(store: &Store) -> Result<(), StoreError> {
+    let meta = store.meta();
+    let mut last = meta.base.number;
+    for item in store.db.range(keys::segment(0)..=keys::segment(u64::MAX)) {
+        let (key, value) = item?;
+        let (first, end) = (keys::last_number(&key).unwrap_or(0), parse_number(&value)?);
+        if end <= meta.base.number {
+            continue; // Dropped, and not removed yet.
+        }
+        let is_next = first == last + 1 || (last == meta.base.number && first <= last);
+        if !is_next || end < first {
+            return Err(StoreError::Damaged(format!(
+                "segment {first} is not the next"
+            )));
+        }
+        last = end;
     }
-}
-
-/// Tells of what an index has under a key. Returns how much that is.
-fn list(
-    index: usize,
-    key: &[u8],
-    value: &[u8],
-    mut tell: impl FnMut(u64, u64),
-) -> Result<u64, StoreError> {
-    if index < NUMBERED {
-        tell(parse_number(value)?, keys::last_number(key).unwrap_or(0));
-        return Ok(1);
+    if last != meta.listed {
+        return Err(StoreError::Damaged("a segment is missing".to_owned()));
     }
-    let (_, triggers) = listing::read(key, value)?;
-    for (Sequence(place), number) in &triggers {
-        tell(*number, *place);
-    }
-    Ok(triggers.len() as u64)
-}
-
-/// Entries with their places in the trigger log or in the ledger, counted and summed: to tell whether two lists have
-/// the same ones.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Sum {
-    count: u64,
-    sum: u64,
-}
-
-impl Sum {
-    fn add(&mut self, number: u64, place: u64) {
-        self.count += 1;
-        let mut mixed = number.rotate_left(32) ^ place;
-        // The finalizer of SplitMix64: one flipped bit in changes half of those out.
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        self.sum = self.sum.wrapping_add(mixed ^ (mixed >> 31));
-    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::keys::Index;
     use super::super::store::tests::entries;
     use super::*;
     use proptest::prelude::*;
@@ -336,6 +327,7 @@ mod tests {
         let mut store = Store::open(&folder.path().join("log")).unwrap();
         store.append(Revision(1), &entries(10)).unwrap();
         store.append(Revision(2), &entries(20)[10..]).unwrap();
+        store.end_segment().unwrap();
         store.verify().unwrap();
         for item in store.db.iter() {
             let (key, value) = item.unwrap();
@@ -354,7 +346,7 @@ mod tests {
         }
         store.verify().unwrap();
         let added = Index::sequence().key(7, 1);
-        store.db.insert(added, &[7, 0, 1]).unwrap();
+        store.db.insert(added, &[0, 7, 0, 1]).unwrap();
         assert!(store.verify().is_err(), "index key added");
     }
 
@@ -430,7 +422,7 @@ mod tests {
                 let size = if place.number == 128 { rest.len() } else { original.entries.len().min(rest.len()) };
                 let (some, after) = rest.split_at(size);
                 rest = after;
-                let mut block = Block::new(place, some.to_vec());
+                let mut block = Block::new(place, some.to_vec(), original.accepted);
                 let key = keys::block(place.number + 1);
                 for entry in some {
                     place = place.next(entry);
