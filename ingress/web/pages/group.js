@@ -139,7 +139,7 @@ export function groupPage({ store, project, path }) {
         if (rest > left) [left, whose] = [rest, receiver.name];
       }
     }
-    return left > 0 ? `${whose}: ${durationText(left)} left` : "nothing cools down";
+    return left > 0 ? `${whose}: ${durationText(left)} left` : "none";
   }
 
   /**

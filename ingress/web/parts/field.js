@@ -57,7 +57,8 @@ export function clearErrors(form) {
 }
 
 /**
- * Shows `message` at the field called `name`. Returns whether there is such a field.
+ * Shows `message`, which may begin with the field's name in the API, at the field called `name`. Returns whether there is such a
+ * field.
  * @param {HTMLElement} form
  * @param {string} name
  * @param {string} message
@@ -68,7 +69,8 @@ export function showError(form, name, message) {
   );
   const error = control?.closest(".field")?.querySelector(".error");
   if (!control || !error) return false;
-  put(error, message);
+  const label = /** @type {HTMLInputElement} */ (control).labels?.[0]?.textContent;
+  put(error, label && message.startsWith(`${name} `) ? `${label}${message.slice(name.length)}` : message);
   control.setAttribute("aria-invalid", "true");
   const folded = control.closest("details");
   if (folded) folded.open = true;

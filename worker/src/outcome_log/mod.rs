@@ -22,6 +22,7 @@ mod lookup;
 mod peers;
 mod recent;
 mod retention;
+mod segment;
 mod setback;
 mod span;
 mod store;

@@ -11,11 +11,12 @@ use stormhook_shared::domain::time::Timestamp;
 
 use super::block::Block;
 use super::counts::Counts;
-use super::indexing::{Segment, index};
+use super::indexing::index;
 use super::keys;
 use super::listing;
 use super::lookup::{entry, parse_number, unreadable};
-use super::store::{LISTINGS, Meta, Store, StoreError};
+use super::segment::{LISTINGS, Segment};
+use super::store::{Meta, Store, StoreError};
 
 impl Store {
     /// Up to which signed head entries may be dropped at `now`, if up to any.

@@ -13,10 +13,10 @@ use stormhook_shared::ports::record::Position;
 
 use super::block::{self, Block};
 use super::counts::Counts;
-use super::indexing::{Segment, index};
+use super::indexing::index;
 use super::keys;
-use super::lookup::entry;
 use super::recent::Recent;
+use super::segment::Segment;
 use super::span::Span;
 
 /// How long sled may take to free its lock, and how often it is tried.
@@ -26,15 +26,13 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// The format that this version writes.
 const FORMAT: u32 = 6;
-/// How many listings are written at once: sled keeps a copy of a page for each of them meanwhile.
-pub(super) const LISTINGS: usize = 256;
 
 /// The log on disk.
 pub(crate) struct Store {
     pub(super) db: sled::Db,
-    meta: Meta,
+    pub(super) meta: Meta,
     /// The segment that grows.
-    segment: Segment,
+    pub(super) segment: Segment,
     /// What the newest entries tell of receivers.
     recent: Recent,
 }
@@ -144,7 +142,7 @@ impl Store {
             return Err(StoreError::Damaged(message));
         }
         let recent = Recent::read(&db)?;
-        let segment = read_segment(&db, meta.listed)?;
+        let segment = Segment::read(&db, meta.listed)?;
         let mut store = Self {
             db,
             meta,
@@ -238,43 +236,6 @@ impl Store {
         Ok(())
     }
 
-    /// Stores the listings of the segment that grows, and begins the next one. In several steps: the log says before that
-    /// the segment ends here, so that the steps are made again, and not others, if the process dies meanwhile.
-    pub(super) fn end_segment(&mut self) -> Result<(), StoreError> {
-        if !self.meta.is_ending {
-            let meta = Meta {
-                is_ending: true,
-                ..self.meta
-            };
-            self.commit(sled::Batch::default(), meta)?;
-        }
-        let listings: Vec<_> = self.segment.listings().iter().collect();
-        let mut bytes = 0;
-        for some in listings.chunks(LISTINGS) {
-            let mut batch = sled::Batch::default();
-            for (key, listing) in some {
-                bytes += key.len() + listing.as_bytes().len();
-                batch.insert(key.as_slice(), listing.as_bytes());
-            }
-            self.db.apply_batch(batch)?;
-        }
-        let mut batch = sled::Batch::default();
-        let last = self.segment.last();
-        batch.insert(
-            keys::segment(self.segment.first()),
-            last.to_be_bytes().to_vec(),
-        );
-        let meta = Meta {
-            listed: last,
-            is_ending: false,
-            bytes: self.meta.bytes + bytes as u64,
-            ..self.meta
-        };
-        self.commit(batch, meta)?;
-        self.segment = Segment::after(last);
-        Ok(())
-    }
-
     /// Applies `batch` along with what the log knows of itself then: both or nothing.
     pub(super) fn commit(&mut self, mut batch: sled::Batch, meta: Meta) -> Result<(), StoreError> {
         let encoded = serde_json::to_vec(&meta);
@@ -344,24 +305,6 @@ impl Store {
         self.db.flush()?;
         Ok(())
     }
-}
-
-/// The segment after entry `listed`, made of its blocks. What cannot be read is for the verification to name.
-fn read_segment(db: &sled::Db, listed: u64) -> Result<Segment, StoreError> {
-    let mut segment = Segment::after(listed);
-    for item in db.range(keys::block(listed + 1)..vec![keys::BLOCK + 1]) {
-        let (key, value) = item?;
-        let first = keys::last_number(&key);
-        let (Some(first), Some(block)) = (first, Block::decode(&value)) else {
-            break;
-        };
-        let entries = block.entries.iter().map(|bytes| entry(bytes));
-        let Ok(entries) = entries.collect::<Result<Vec<_>, _>>() else {
-            break;
-        };
-        segment.add(first, &entries);
-    }
-    Ok(segment)
 }
 
 /// Opens the database. sled's own threads may hold its lock for a moment after the last handle was dropped, and say so in

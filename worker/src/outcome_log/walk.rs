@@ -126,12 +126,12 @@ impl<'a> Listings<'a> {
             self.bucket.pop();
         }
         let wanted = keys::bucket(target);
-        let leads_there = match (self.next_bucket(), order) {
-            (_, _) if !self.bucket.is_empty() => true,
-            (Some(next), Order::NewestFirst) => next <= wanted,
-            (Some(next), Order::OldestFirst) => next >= wanted,
-            (None, _) => false,
-        };
+        let leads_there = !self.bucket.is_empty()
+            || match (self.next_bucket(), order) {
+                (Some(next), Order::NewestFirst) => next <= wanted,
+                (Some(next), Order::OldestFirst) => next >= wanted,
+                (None, _) => false,
+            };
         if !leads_there {
             self.sources = sources(self.store, &self.index, &self.range, order);
         }
