@@ -1,6 +1,6 @@
 // @ts-check
 // The live feed. Reconnects by itself, and goes on where it was: an event is never seen twice, none is missed. Where that
-// cannot be, the pages are told to read their lists anew.
+// cannot be, the pages are told to read their lists anew. A page that nobody sees rests.
 
 import { address, showSession } from "./api.js";
 import { eventsIn } from "./event-stream.js";
@@ -9,6 +9,8 @@ import { eventsIn } from "./event-stream.js";
 
 const SHORTEST_PAUSE = 500;
 const LONGEST_PAUSE = 10_000;
+/** How long a page that nobody sees keeps its connection, in milliseconds: all tabs together have six of them at most. */
+const KEPT_UNSEEN = 5_000;
 
 /** What an event of the feed tells, and its id. */
 export class FeedEvent extends Event {
@@ -32,8 +34,47 @@ export class Feed extends EventTarget {
   #following = new AbortController();
   /** @type {number | undefined} */
   #timer;
+  #unseen = 0;
+  #rests = false;
+  /** What the browser tells of who sees the page, and what that leads to. @type {[EventTarget, string, () => void][]} */
+  #sights = [
+    [document, "visibilitychange", () => (document.hidden ? this.#restSoon() : this.#wake())],
+    // The browser keeps pages that were left, to come back to them.
+    [window, "pagehide", () => this.#rest()],
+    [window, "pageshow", () => this.#wake()],
+  ];
 
   start() {
+    for (const [target, event, react] of this.#sights) target.addEventListener(event, react);
+    this.#connect();
+  }
+
+  stop() {
+    for (const [target, event, react] of this.#sights) target.removeEventListener(event, react);
+    clearTimeout(this.#unseen);
+    this.#disconnect();
+  }
+
+  #restSoon() {
+    clearTimeout(this.#unseen);
+    this.#unseen = setTimeout(() => this.#rest(), KEPT_UNSEEN);
+  }
+
+  #rest() {
+    clearTimeout(this.#unseen);
+    this.#rests = true;
+    this.#disconnect();
+  }
+
+  #wake() {
+    clearTimeout(this.#unseen);
+    if (!this.#rests) return;
+    this.#rests = false;
+    this.#become("connecting");
+    this.#connect();
+  }
+
+  #connect() {
     const { signal } = (this.#following = new AbortController());
     const ended = () => {
       if (signal.aborted) return;
@@ -44,7 +85,7 @@ export class Feed extends EventTarget {
     this.#follow(signal).then(ended, ended);
   }
 
-  stop() {
+  #disconnect() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#following.abort();
@@ -75,11 +116,11 @@ export class Feed extends EventTarget {
 
   /** @param {number} pause */
   #again(pause) {
-    this.stop();
+    this.#disconnect();
     const timer = setTimeout(async () => {
       // Ended sessions are told by the API's error.
       await showSession().catch(() => {});
-      if (this.#timer === timer) this.start();
+      if (this.#timer === timer) this.#connect();
     }, pause);
     this.#timer = timer;
   }

@@ -11,5 +11,6 @@ mod looks;
 mod outage;
 mod readonly;
 mod rotate;
+mod sight;
 mod storm;
 mod what_if;

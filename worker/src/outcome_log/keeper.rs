@@ -33,8 +33,8 @@ const SIGNED_PART: &str = "signed heads";
 const CONTRADICTED: &str = "a signed head is recorded that is not of this worker's outcome log; compare the workers with \
     `stormhook audit head` and heads that were kept elsewhere, and have the wrong ones built anew with \
     `stormhook audit verify --worker … --rebuild`";
-/// How long a log is verified before it is used; a large one is verified further while it is in use.
-const VERIFIED_BEFORE_USE: Duration = Duration::from_secs(3);
+/// How long it may take until a log is used. It is verified until then, and a large one further while it is in use.
+const USED_WITHIN: Duration = Duration::from_secs(3);
 /// How many entries are verified while nothing is written.
 const STEP: u64 = 4_096;
 
@@ -132,7 +132,15 @@ impl OutcomeLog {
         }
     }
 
-    /// When the chain was last verified.
+    /// Notes that all of the log was verified just now.
+    fn verified(&self) {
+        *self
+            .verified_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::now());
+    }
+
+    /// When all of the log was last verified.
     pub(crate) fn verified_at(&self) -> Option<Timestamp> {
         *self
             .verified_at
@@ -216,6 +224,9 @@ impl OutcomeLog {
             let (back, result) = self.verify_step(verification).await;
             verification = back;
             let is_over = result.as_ref().is_ok_and(|progress| progress.is_done);
+            if is_over {
+                self.verified();
+            }
             if result.is_err() || is_over || began.elapsed() >= time {
                 return (verification, result);
             }
@@ -227,17 +238,15 @@ impl OutcomeLog {
         let log = Arc::clone(self);
         blocking(move || {
             let (opened, verification) = unwound(|| {
+                let began = Instant::now();
                 let store = Store::open(&log.path)?;
                 let mut verification = Verification::of(&store)?;
-                let began = Instant::now();
-                while !verification.step(&store, STEP)?.is_done
-                    && began.elapsed() < VERIFIED_BEFORE_USE
-                {}
+                while !verification.step(&store, STEP)?.is_done && began.elapsed() < USED_WITHIN {}
                 Ok((store, verification))
             })?;
-            *log.verified_at
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::now());
+            if verification.is_done() {
+                log.verified();
+            }
             let meta = opened.meta();
             tracing::info!(entries = meta.entries, head = %meta.head, "outcome log opened");
             log.tell(&opened);

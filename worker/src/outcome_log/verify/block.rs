@@ -1,6 +1,7 @@
-//! Verifies one block, given where it begins: several at once where there are processors for it. Pure.
+//! Verifies blocks, given where they begin: several at once where there are processors for it.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use stormhook_shared::audit::entry::LogEntry;
@@ -9,8 +10,13 @@ use stormhook_shared::audit::head::SignedHead;
 
 use super::super::block::Block;
 use super::super::counts::Counts;
+use super::super::keys;
 use super::super::span::Span;
+use super::super::store::{Store, StoreError};
 use super::indexes::{self, Sums};
+
+/// How many blocks are verified at once, at most.
+const BLOCKS: usize = 64;
 
 /// A block to be verified.
 pub(super) struct Unverified {
@@ -31,27 +37,77 @@ pub(super) struct Verified {
     pub(super) counts: Counts,
 }
 
-/// Verifies blocks, on at most `threads` threads, and returns what comes of each in their order.
-pub(super) fn verify_all(
+/// Blocks that follow each other.
+pub(super) struct Following {
+    pub(super) blocks: Vec<Unverified>,
+    /// Where they end, as far as they say so themselves.
+    pub(super) last: Place,
+    /// The number of the first entry of the block after them, if that does not follow.
+    pub(super) found: Option<u64>,
+}
+
+impl Following {
+    /// The next blocks of `store` after `last`.
+    pub(super) fn read(store: &Store, last: Place) -> Result<Self, StoreError> {
+        let mut following = Self {
+            blocks: Vec::with_capacity(BLOCKS),
+            last,
+            found: None,
+        };
+        let rest = keys::block(last.number + 1)..vec![keys::BLOCK + 1];
+        for item in store.db.range(rest).take(BLOCKS) {
+            let (key, bytes) = item?;
+            let before = following.last;
+            if *key != *keys::block(before.number + 1) {
+                following.found = Some(keys::last_number(&key).unwrap_or(0));
+                break;
+            }
+            let header = Block::header(&bytes);
+            following.blocks.push(Unverified { before, bytes });
+            // A block that does not say where it ends is the last one that can be verified.
+            let Some(header) = header else { break };
+            following.last = Place {
+                number: before.number + u64::from(header.count),
+                hash: header.head,
+            };
+        }
+        Ok(following)
+    }
+}
+
+/// Verifies blocks, on at most `threads` threads, of which this one first does something else. Returns what comes of each block, in
+/// their order, and of that.
+pub(super) fn verify_all<T>(
     blocks: &[Unverified],
     threads: NonZeroUsize,
-) -> Vec<Result<Verified, Fault>> {
-    let share = blocks.len().div_ceil(threads.get()).max(1);
-    thread::scope(|scope| {
-        let mut shares = blocks.chunks(share);
-        let first = shares.next().unwrap_or_default();
-        let others: Vec<_> = shares
-            .map(|share| scope.spawn(|| share.iter().map(verify).collect::<Vec<_>>()))
-            .collect();
-        let mut verified: Vec<_> = first.iter().map(verify).collect();
-        for other in others {
-            match other.join() {
-                Ok(more) => verified.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+    meanwhile: impl FnOnce() -> T,
+) -> (Vec<Result<Verified, Fault>>, T) {
+    let next = AtomicUsize::new(0);
+    let verify_some = || {
+        let mut verified = Vec::new();
+        while let Some((place, block)) = {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            blocks.get(place).map(|block| (place, block))
+        } {
+            verified.push((place, verify(block)));
         }
         verified
-    })
+    };
+    let (mut verified, done) = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.get())
+            .map(|_| scope.spawn(verify_some))
+            .collect();
+        let done = meanwhile();
+        let mut verified = verify_some();
+        for other in others {
+            let more = other.join();
+            verified.extend(more.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        (verified, done)
+    });
+    verified.sort_unstable_by_key(|(place, _)| *place);
+    let verified = verified.into_iter().map(|(_, verified)| verified);
+    (verified.collect(), done)
 }
 
 fn verify(Unverified { before, bytes }: &Unverified) -> Result<Verified, Fault> {

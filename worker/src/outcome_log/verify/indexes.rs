@@ -34,7 +34,10 @@ pub(super) fn tag(index: usize) -> u8 {
     }
 }
 
-/// Tells of what an index has under a key. Returns how much that is.
+/// How many triggers of a listing are read in the time of a key.
+const LISTED_IN_A_KEYS_TIME: u64 = 64;
+
+/// Tells of what an index has under a key. Returns the time of how many keys that takes.
 pub(super) fn list(
     index: usize,
     key: &[u8],
@@ -49,7 +52,7 @@ pub(super) fn list(
     for (Sequence(place), number) in &triggers {
         tell(*number, *place);
     }
-    Ok(triggers.len() as u64)
+    Ok(1 + triggers.len() as u64 / LISTED_IN_A_KEYS_TIME)
 }
 
 /// What each index has of some entries.

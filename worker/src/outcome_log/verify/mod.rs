@@ -3,6 +3,7 @@
 
 mod block;
 mod indexes;
+mod lane;
 
 use std::num::NonZeroUsize;
 use std::thread;
@@ -10,31 +11,29 @@ use std::thread;
 use stormhook_shared::audit::export::{Fault, Place};
 use stormhook_shared::audit::heads::KnownHeads;
 
-use super::block::Block;
 use super::counts::{Counted, Counts};
 use super::keys;
 use super::lookup::parse_number;
 use super::store::{Store, StoreError};
-use block::{Unverified, Verified};
-use indexes::{INDEXES, NUMBERED, Sum, Sums, list, tag};
-
-/// How many blocks are verified at once, at most.
-const BLOCKS: usize = 64;
+use block::{Following, Verified};
+use indexes::{INDEXES, NUMBERED, Sums, list, tag};
+use lane::Lane;
 
 /// A verification under way. The log may grow between its steps.
 pub(crate) struct Verification {
-    /// How many threads verify entries.
+    /// How many threads take part.
     threads: NonZeroUsize,
     /// Where the chain begins.
     base: Place,
     at: Place,
+    /// The blocks after that, if they were read already.
+    ahead: Option<Following>,
     heads: KnownHeads,
     counts: Counts,
     /// What each index must have.
     expected: Sums,
-    /// Which index is verified, how far it was read, and what it was found to have; `None` before the chain was
-    /// read to its end.
-    index: Option<(usize, Vec<u8>, Sum)>,
+    /// How far the indexes were read; `None` before the chain was read to its end.
+    lanes: Option<[Lane; 2]>,
     /// The entries that the indexes of single entries are verified for, and those whose listings are stored.
     through: u64,
     listed: u64,
@@ -72,10 +71,11 @@ impl Verification {
             threads,
             base,
             at: base,
+            ahead: None,
             heads,
             counts: Counts::default(),
             expected: Sums::NOTHING,
-            index: None,
+            lanes: None,
             through: 0,
             listed: 0,
             is_done: false,
@@ -105,20 +105,20 @@ impl Verification {
         self.base.number
     }
 
-    /// Goes on by about `entries`.
+    /// Goes on by about as many entries, or as many keys of indexes.
     pub(crate) fn step(&mut self, store: &Store, entries: u64) -> Result<Progress, StoreError> {
         if store.meta().base != self.base {
             *self = Self::of(store)?; // Old entries were dropped meanwhile.
         }
-        if self.index.is_none() {
+        if self.lanes.is_none() {
             self.read_entries(store, entries)?;
             if self.at.number >= store.meta().entries {
                 self.through = self.at.number;
                 self.leave_out_growing(store)?;
-                self.index = Some((0, Vec::new(), Sum::NOTHING));
+                self.lanes = Some(Lane::all());
             }
         } else if !self.is_done {
-            self.read_index(store, entries)?;
+            self.read_indexes(store, entries)?;
         }
         Ok(Progress {
             entries: store.meta().entries,
@@ -128,50 +128,34 @@ impl Verification {
 
     fn read_entries(&mut self, store: &Store, entries: u64) -> Result<(), StoreError> {
         let until = self.at.number.saturating_add(entries);
+        let mut blocks = match self.ahead.take() {
+            Some(ahead) => ahead,
+            None => Following::read(store, self.at)?,
+        };
         while self.at.number < until {
-            let blocks = self.next_blocks(store)?;
-            if blocks.is_empty() {
-                return self.end_of_entries(store);
+            if blocks.blocks.is_empty() {
+                return self.end_of_entries(store, blocks.found);
             }
-            for verified in block::verify_all(&blocks, self.threads) {
+            let (verified, next) = block::verify_all(&blocks.blocks, self.threads, || {
+                Following::read(store, blocks.last)
+            });
+            for verified in verified {
                 self.add(verified?)?;
             }
+            blocks = next?;
         }
+        // Where there was nothing yet, something may be by then.
+        self.ahead = (!blocks.blocks.is_empty()).then_some(blocks);
         Ok(())
     }
 
-    /// The next blocks, as far as they follow each other.
-    fn next_blocks(&self, store: &Store) -> Result<Vec<Unverified>, StoreError> {
-        let mut blocks = Vec::new();
-        let mut before = self.at;
-        let rest = keys::block(before.number + 1)..vec![keys::BLOCK + 1];
-        let mut rest = store.db.range(rest).peekable();
-        while blocks.len() < BLOCKS
-            && let Some(item) = rest.next()
-        {
-            let (key, bytes) = item?;
-            if *key != *keys::block(before.number + 1) {
-                if blocks.is_empty() {
-                    let next = keys::last_number(&key).unwrap_or(0);
-                    return Err(self.fault(format!("it is missing; the next one there is {next}")));
-                }
-                break;
-            }
-            let header = Block::header(&bytes);
-            blocks.push(Unverified { before, bytes });
-            // A block that does not say where it ends is the last one that can be verified.
-            let Some(header) = header else { break };
-            before = Place {
-                number: before.number + u64::from(header.count),
-                hash: header.head,
-            };
-        }
-        Ok(blocks)
-    }
-
-    /// There are no more blocks: the last entry must be the one that the log says is the last.
-    fn end_of_entries(&self, store: &Store) -> Result<(), StoreError> {
+    /// There are no more blocks, but perhaps one that begins with the entry `found`: the last entry must be the one that the
+    /// log says is the last.
+    fn end_of_entries(&self, store: &Store, found: Option<u64>) -> Result<(), StoreError> {
         let meta = store.meta();
+        if let Some(next) = found {
+            return Err(self.fault(format!("it is missing; the next one there is {next}")));
+        }
         if self.at.number < meta.entries {
             let message = format!("it is missing, and so is everything up to {}", meta.entries);
             return Err(self.fault(message));
@@ -213,54 +197,38 @@ impl Verification {
         Ok(())
     }
 
-    fn read_index(&mut self, store: &Store, entries: u64) -> Result<(), StoreError> {
-        let Some((index, after, mut found)) = self.index.take() else {
+    fn read_indexes(&mut self, store: &Store, entries: u64) -> Result<(), StoreError> {
+        let Some(mut lanes) = self.lanes.take() else {
             return Ok(());
         };
-        if index == INDEXES {
-            // Without a pause in between, so that they are counts of the same entries.
-            self.read_entries(store, u64::MAX)?;
-            self.verify_counts(store)?;
-            verify_segments(store)?;
-            if self.base.number > 0 && self.heads.fitting() == 0 {
-                let message =
-                    "no signed head vouches for where it begins, as older entries were dropped";
-                return Err(self.fault(message.to_owned()));
-            }
-            self.is_done = true;
-            self.index = Some((index, after, found));
-            return Ok(());
+        if lanes.iter().all(Lane::is_over) {
+            self.lanes = Some(lanes);
+            return self.end(store);
         }
-        let tag = tag(index);
-        let from = if after.is_empty() {
-            vec![tag]
-        } else {
-            [after.as_slice(), &[0]].concat()
+        let verified = lane::Verified {
+            base: self.base.number,
+            through: self.through,
+            listed: self.listed,
+            expected: &self.expected,
         };
-        let through = if index < NUMBERED {
-            self.through
-        } else {
-            self.listed
-        };
-        let verified = self.base.number + 1..=through;
-        let mut read = 0;
-        for item in store.db.range(from..vec![tag + 1]) {
-            let (key, value) = item?;
-            read += list(index, &key, &value, |number, place| {
-                if verified.contains(&number) {
-                    found.add(number, place);
-                }
-            })?;
-            if read >= entries {
-                self.index = Some((index, key.to_vec(), found));
-                return Ok(());
-            }
+        let parallel = self.threads > NonZeroUsize::MIN;
+        let stepped = lane::step_all(&mut lanes, store, verified, entries, parallel);
+        self.lanes = Some(lanes);
+        stepped
+    }
+
+    /// Compares what there is once of all entries.
+    fn end(&mut self, store: &Store) -> Result<(), StoreError> {
+        // Without a pause in between, so that they are counts of the same entries.
+        self.read_entries(store, u64::MAX)?;
+        self.verify_counts(store)?;
+        verify_segments(store)?;
+        if self.base.number > 0 && self.heads.fitting() == 0 {
+            let message =
+                "no signed head vouches for where it begins, as older entries were dropped";
+            return Err(self.fault(message.to_owned()));
         }
-        if found != self.expected.of(index) {
-            let message = format!("index {:?} does not fit its entries", char::from(tag));
-            return Err(StoreError::Damaged(message));
-        }
-        self.index = Some((index + 1, Vec::new(), Sum::NOTHING));
+        self.is_done = true;
         Ok(())
     }
 
@@ -314,6 +282,7 @@ fn verify_segments(store: &Store) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::block::Block;
     use super::super::keys::Index;
     use super::super::store::tests::entries;
     use super::*;
