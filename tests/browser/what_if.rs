@@ -71,7 +71,7 @@ async fn another_setting_is_compared_with_what_was() {
     browser.fill(".what-if [name=cooldownSeconds]", "-1").await;
     browser.press(".what-if", "Compare").await;
     let error = ".what-if .field:has([name=cooldownSeconds]) .error";
-    browser.read(error, "cooldownSeconds").await;
+    browser.read(error, "Cooldown (s) must be").await;
     let focused = "return document.activeElement.name";
     assert_eq!(browser.run(focused, &[]).await, "cooldownSeconds");
     assert_eq!(browser.run(OTHER, &[]).await, "");
