@@ -47,11 +47,13 @@ export class Feed extends EventTarget {
   start() {
     for (const [target, event, react] of this.#sights) target.addEventListener(event, react);
     this.#connect();
+    if (document.hidden) this.#restSoon();
   }
 
   stop() {
     for (const [target, event, react] of this.#sights) target.removeEventListener(event, react);
     clearTimeout(this.#unseen);
+    this.#rests = false;
     this.#disconnect();
   }
 
@@ -72,6 +74,9 @@ export class Feed extends EventTarget {
     this.#rests = false;
     this.#become("connecting");
     this.#connect();
+    // It cannot go on where it was.
+    if (!this.#lastId) this.dispatchEvent(new CustomEvent("reload"));
+    if (document.hidden) this.#restSoon();
   }
 
   #connect() {

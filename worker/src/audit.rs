@@ -125,7 +125,8 @@ impl Audit {
                 Ok(Some(through)) => {
                     tracing::info!(through, "old entries of the outcome log were dropped");
                 }
-                Err(error) => tracing::debug!(%error, "what is to be dropped is not known yet"),
+                Err(Unreadable::NotLevel) => {}
+                Err(error) => tracing::warn!(%error, "old entries are not dropped, trying again"),
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}

@@ -61,7 +61,9 @@ impl Store {
         before: Option<u64>,
         limit: usize,
     ) -> Result<(Vec<(u64, LogEntry)>, bool), StoreError> {
-        let range = keys::managed(project, 0)..keys::managed(project, before.unwrap_or(u64::MAX));
+        let first = self.meta().base.number + 1;
+        let before = before.unwrap_or(u64::MAX).max(first);
+        let range = keys::managed(project, first)..keys::managed(project, before);
         let mut calls = Vec::new();
         for item in self.db.range(range).rev() {
             let number = parse_number(&item?.1)?;
@@ -176,6 +178,10 @@ impl Store {
 
     /// The block that has the entry with this number.
     fn stretch(&self, number: u64) -> Result<Option<Stretch>, StoreError> {
+        let base = self.meta().base;
+        if number <= base.number {
+            return Ok(None); // Dropped, and perhaps not removed yet.
+        }
         let Some(item) = self
             .db
             .range(keys::block(0)..=keys::block(number))
@@ -189,18 +195,13 @@ impl Store {
         if number < first || number >= first + block.entries.len() as u64 {
             return Ok(None);
         }
-        let hash = match self
-            .db
-            .range(keys::block(0)..keys::block(first))
-            .next_back()
-        {
-            Some(item) => {
-                let (_, value) = item?;
-                Block::decode(&value)
-                    .ok_or_else(|| unreadable(first - 1))?
-                    .head
-            }
-            None => self.meta().base.hash,
+        let hash = if first == base.number + 1 {
+            base.hash
+        } else {
+            let before = keys::block(0)..keys::block(first);
+            let before = self.db.range(before).next_back().transpose()?;
+            let before = before.and_then(|(_, value)| Block::decode(&value));
+            before.ok_or_else(|| unreadable(first - 1))?.head
         };
         Ok(Some(Stretch {
             before: Place {

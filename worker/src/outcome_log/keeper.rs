@@ -184,26 +184,40 @@ impl OutcomeLog {
         retention: Retention,
         now: Timestamp,
     ) -> Result<Option<u64>, Unreadable> {
-        let droppable = self.read(move |store| store.droppable(&retention, now));
+        let droppable = self.maintain(move |store| {
+            store.remove_dropped()?; // What a disk refused that was full, as it may be.
+            store.droppable(&retention, now)
+        });
         let Some(head) = droppable.await? else {
             return Ok(None);
         };
         let mut dropped = None;
-        while let Some(base) = self.drop_block(head.number).await? {
+        while let Some(base) = self.drop_some(head.number).await? {
             dropped = Some(base);
         }
         Ok(dropped)
     }
 
-    async fn drop_block(self: &Arc<Self>, through: u64) -> Result<Option<u64>, Unreadable> {
+    async fn drop_some(self: &Arc<Self>, through: u64) -> Result<Option<u64>, Unreadable> {
+        let dropped = self.maintain(move |store| {
+            let is_dropped = store.drop_oldest(through)?;
+            Ok(is_dropped.then(|| store.meta().base.number))
+        });
+        dropped.await
+    }
+
+    /// Does `something` to the log while it is in use, on a thread where it may block.
+    async fn maintain<T: Send + 'static>(
+        self: &Arc<Self>,
+        something: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Unreadable> {
         let log = Arc::clone(self);
-        let drop_one = move || {
+        let maintain = move || {
             let mut store = log.store.write().unwrap_or_else(PoisonError::into_inner);
             let store = store.as_mut().ok_or(Unreadable::NotLevel)?;
-            let is_dropped = unwound(|| store.drop_oldest(through))?;
-            Ok(is_dropped.then(|| store.meta().base.number))
+            Ok(unwound(|| something(store))?)
         };
-        tokio::task::spawn_blocking(drop_one)
+        tokio::task::spawn_blocking(maintain)
             .await
             .unwrap_or(Err(Unreadable::NotLevel))
     }

@@ -44,7 +44,6 @@ impl Store {
     /// Drops the oldest blocks that are at or before entry `through` in all, at most those of one segment. `false`: there
     /// are none.
     pub(crate) fn drop_oldest(&mut self, through: u64) -> Result<bool, StoreError> {
-        self.remove_dropped()?;
         let is_dropped = self.begin_later(through)?;
         self.remove_dropped()?;
         Ok(is_dropped)
@@ -127,16 +126,21 @@ impl Store {
 
     /// Removes what there still is of entries that were dropped. In steps, which are made again if the process dies
     /// meanwhile: where the log begins says what is dropped.
-    fn remove_dropped(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn remove_dropped(&mut self) -> Result<(), StoreError> {
         let base = self.meta().base.number;
         while let Some(item) = self.db.range(keys::block(0)..=keys::block(base)).next() {
-            let first = keys::last_number(&item?.0).unwrap_or(0);
-            let segment = self.segment_of(first)?;
-            let blocks = self.blocks(first, base)?;
+            let (key, _) = item?;
+            let first = keys::last_number(&key).unwrap_or(0);
+            let blocks = self.blocks(first, base).unwrap_or_default();
             if blocks.is_empty() {
-                let message = format!("it begins within the block of entry {first}");
-                return Err(StoreError::Damaged(message));
+                tracing::warn!(
+                    first,
+                    "a block of dropped entries is damaged; what leads to it stays"
+                );
+                self.db.remove(key)?;
+                continue;
             }
+            let segment = self.segment_of(first)?;
             self.remove_listings(segment.0, &blocks)?;
             for block in &blocks {
                 self.remove_block(segment, block)?;
@@ -298,8 +302,14 @@ mod tests {
             assert!(store.entry(number).unwrap().is_some());
         }
         assert_eq!(store.entry(base).unwrap(), None);
-        assert!(!store.drop_oldest(500).unwrap());
+        let calls = store.management_calls(&"1a5".parse().unwrap(), None, 10);
+        assert_eq!(calls.unwrap(), (Vec::new(), false));
+        assert_eq!(store.place(base).unwrap(), Some(store.meta().base));
+        assert_eq!(store.place(base - 1).unwrap(), None);
+        drop(store);
+        let mut store = Store::open(&folder.path().join("log")).unwrap();
         assert!(store.db.len() < keys * 6 / 10);
+        assert!(!store.drop_oldest(500).unwrap());
         store.verify().unwrap();
     }
 

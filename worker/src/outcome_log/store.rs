@@ -1,5 +1,5 @@
 //! The log on disk: opened, and appended to with what leads to its entries (`indexing`). What is in it is found by `lookup`.
-//! Blocking; knows nothing of the ledger, and never repairs anything.
+//! Blocking; knows nothing of the ledger, and repairs nothing: at a start it only makes the steps that a crash left out.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -152,6 +152,7 @@ impl Store {
         if meta.is_ending {
             store.end_segment()?;
         }
+        store.remove_dropped()?;
         Ok(store)
     }
 
@@ -197,6 +198,9 @@ impl Store {
         beyond: usize,
         entries: &[LogEntry],
     ) -> Result<(), StoreError> {
+        if self.meta.is_ending {
+            self.end_segment()?; // The disk had refused a part of it.
+        }
         let damaged = |error: serde_json::Error| StoreError::Damaged(error.to_string());
         let mut meta = Meta {
             applied,

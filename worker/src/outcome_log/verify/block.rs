@@ -18,6 +18,9 @@ use super::indexes::{self, Sums};
 /// How many blocks are verified at once, at most.
 const BLOCKS: usize = 64;
 
+/// For how many another thread is worth its while.
+const BLOCKS_A_THREAD: usize = 8;
+
 /// A block to be verified.
 pub(super) struct Unverified {
     /// Where the one before it ends, as far as that says so itself.
@@ -82,6 +85,7 @@ pub(super) fn verify_all<T>(
     threads: NonZeroUsize,
     meanwhile: impl FnOnce() -> T,
 ) -> (Vec<Result<Verified, Fault>>, T) {
+    let threads = threads.get().min(blocks.len().div_ceil(BLOCKS_A_THREAD));
     let next = AtomicUsize::new(0);
     let verify_some = || {
         let mut verified = Vec::new();
@@ -94,9 +98,7 @@ pub(super) fn verify_all<T>(
         verified
     };
     let (mut verified, done) = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.get())
-            .map(|_| scope.spawn(verify_some))
-            .collect();
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(verify_some)).collect();
         let done = meanwhile();
         let mut verified = verify_some();
         for other in others {

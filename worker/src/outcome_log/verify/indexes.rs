@@ -1,4 +1,4 @@
-//! What each index must have, and what it has: to tell whether both are the same entries. Pure.
+//! What each index must have, and what it has: to tell whether both are the same entries.
 
 use stormhook_shared::domain::ids::Sequence;
 use stormhook_shared::domain::outcome::Outcome;

@@ -2,12 +2,13 @@
 
 use std::thread;
 
+use super::super::keys;
 use super::super::store::{Store, StoreError};
 use super::indexes::{INDEXES, NUMBERED, Sum, Sums, list, tag};
 
 /// The entries that indexes are verified for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Verified<'a> {
+pub(super) struct Bounds<'a> {
     /// The number of the last one that was dropped.
     pub(super) base: u64,
     /// That of the last one which keys of single entries lead to.
@@ -32,7 +33,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// All indexes, in two lanes: the first index leads to every entry by a key of its own, and is about as large as all others.
+    /// All indexes, in two lanes: the first one has a key for every trigger, and takes about as long as all others.
     pub(super) fn all() -> [Self; 2] {
         [(0, 1), (1, INDEXES)].map(|(index, end)| Self {
             index,
@@ -47,12 +48,12 @@ impl Lane {
         self.index == self.end
     }
 
-    /// Goes on by about `keys`.
+    /// Goes on by about `most` keys.
     pub(super) fn step(
         &mut self,
         store: &Store,
-        verified: Verified<'_>,
-        keys: u64,
+        bounds: Bounds<'_>,
+        most: u64,
     ) -> Result<(), StoreError> {
         if self.is_over() {
             return Ok(());
@@ -63,25 +64,34 @@ impl Lane {
             None => vec![tag],
             Some(after) => [after.as_slice(), &[0]].concat(),
         };
+        let meta = store.meta();
         let last = if index < NUMBERED {
-            verified.through
+            bounds.through
         } else {
-            verified.listed
+            bounds.listed
         };
         let mut read = 0;
         for item in store.db.range(from..vec![tag + 1]) {
             let (key, value) = item?;
+            let segment = (index >= NUMBERED).then(|| keys::listed(&key)).flatten();
+            if segment.is_some_and(|(_, first)| first > meta.listed) && !meta.is_ending {
+                let message = format!(
+                    "index {:?} lists what is not to be listed yet",
+                    char::from(tag)
+                );
+                return Err(StoreError::Damaged(message));
+            }
             read += list(index, &key, &value, |number, place| {
-                if number > verified.base && number <= last {
+                if number > bounds.base && number <= last {
                     self.found.add(number, place);
                 }
             })?;
-            if read >= keys {
+            if read >= most {
                 self.after = Some(key.to_vec());
                 return Ok(());
             }
         }
-        if self.found != verified.expected.of(index) {
+        if self.found != bounds.expected.of(index) {
             let message = format!("index {:?} does not fit its entries", char::from(tag));
             return Err(StoreError::Damaged(message));
         }
@@ -92,22 +102,22 @@ impl Lane {
     }
 }
 
-/// Has both lanes go on by about `keys`, at the same time if they are `parallel`.
+/// Has both lanes go on by about `most` keys, at the same time if they are `parallel`.
 pub(super) fn step_all(
     lanes: &mut [Lane; 2],
     store: &Store,
-    verified: Verified<'_>,
-    keys: u64,
+    bounds: Bounds<'_>,
+    most: u64,
     parallel: bool,
 ) -> Result<(), StoreError> {
     let [one, two] = lanes;
     if !parallel {
         let lane = if one.is_over() { two } else { one };
-        return lane.step(store, verified, keys);
+        return lane.step(store, bounds, most);
     }
     thread::scope(|scope| {
-        let other = scope.spawn(|| two.step(store, verified, keys));
-        let stepped = one.step(store, verified, keys);
+        let other = scope.spawn(|| two.step(store, bounds, most));
+        let stepped = one.step(store, bounds, most);
         let other = other.join();
         stepped?;
         other.unwrap_or_else(|panic| std::panic::resume_unwind(panic))

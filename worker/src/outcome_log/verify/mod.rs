@@ -108,7 +108,11 @@ impl Verification {
     /// Goes on by about as many entries, or as many keys of indexes.
     pub(crate) fn step(&mut self, store: &Store, entries: u64) -> Result<Progress, StoreError> {
         if store.meta().base != self.base {
-            *self = Self::of(store)?; // Old entries were dropped meanwhile.
+            // Old entries were dropped meanwhile.
+            *self = Self {
+                threads: self.threads,
+                ..Self::of(store)?
+            };
         }
         if self.lanes.is_none() {
             self.read_entries(store, entries)?;
@@ -205,14 +209,14 @@ impl Verification {
             self.lanes = Some(lanes);
             return self.end(store);
         }
-        let verified = lane::Verified {
+        let bounds = lane::Bounds {
             base: self.base.number,
             through: self.through,
             listed: self.listed,
             expected: &self.expected,
         };
         let parallel = self.threads > NonZeroUsize::MIN;
-        let stepped = lane::step_all(&mut lanes, store, verified, entries, parallel);
+        let stepped = lane::step_all(&mut lanes, store, bounds, entries, parallel);
         self.lanes = Some(lanes);
         stepped
     }
