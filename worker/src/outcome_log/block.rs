@@ -72,8 +72,8 @@ impl Block {
         self.marks.get(offset) == Some(&mark(hash))
     }
 
-    /// As stored: the chain's hash, the checksum of what follows, the number of entries, their time, the marks, then the compressed
-    /// entries, each behind its length.
+    /// As stored: the chain's hash, the checksum of what follows, the number of entries, the time of their triggers, the marks,
+    /// then the compressed entries, each behind its length.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut plain = Vec::new();
         for entry in &self.entries {

@@ -131,7 +131,10 @@ impl Store {
         while let Some(item) = self.db.range(keys::block(0)..=keys::block(base)).next() {
             let (key, _) = item?;
             let first = keys::last_number(&key).unwrap_or(0);
-            let blocks = self.blocks(first, base).unwrap_or_default();
+            let blocks = match self.blocks(first, base) {
+                Err(StoreError::Damaged(_)) => Vec::new(),
+                read => read?,
+            };
             if blocks.is_empty() {
                 tracing::warn!(
                     first,
@@ -230,11 +233,16 @@ mod tests {
     use super::super::store::tests::settled;
     use super::*;
     use stormhook_shared::audit::head::SigningKey;
-    use stormhook_shared::domain::ids::{Revision, Sequence};
+    use stormhook_shared::domain::ids::{ProjectId, Revision, Sequence};
     use stormhook_shared::ports::questions::Order;
 
     /// A thousand triggers, with a head signed after each hundred.
     fn log(folder: &std::path::Path) -> Store {
+        log_with(folder, &[])
+    }
+
+    /// The same with `more` after each head.
+    fn log_with(folder: &std::path::Path, more: &[LogEntry]) -> Store {
         let key = SigningKey::from_seed(&[1; 32]).unwrap();
         let mut store = Store::open(&folder.join("log")).unwrap();
         for hundred in 0..10 {
@@ -243,7 +251,7 @@ mod tests {
             store.append(Revision(hundred * 2 + 1), &entries).unwrap();
             let Place { number, hash } = store.meta().last();
             let head = key.sign(number, hash, Timestamp::from_millis(0));
-            let signed = [LogEntry::Signed { head }];
+            let signed = [&[LogEntry::Signed { head }], more].concat();
             store.append(Revision(hundred * 2 + 2), &signed).unwrap();
         }
         store
@@ -286,9 +294,18 @@ mod tests {
     #[test]
     fn what_a_crash_left_of_dropped_entries_is_not_told_and_removed_later() {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = log(folder.path());
+        let project: ProjectId = "1a5".parse().unwrap();
+        let not_done = LogEntry::NotDone {
+            project: project.clone(),
+            call: Revision(1),
+            reason: "a test".to_owned(),
+            at: Timestamp::from_millis(0),
+        };
+        let mut store = log_with(folder.path(), &[not_done]);
         store.end_segment().unwrap();
         let keys = store.db.len();
+        let (mut calls, _) = store.management_calls(&project, None, 100).unwrap();
+        assert_eq!(calls.len(), 10);
         assert!(store.begin_later(500).unwrap());
         let base = store.meta().base.number;
         assert!((450..=500).contains(&base), "{base}");
@@ -302,10 +319,21 @@ mod tests {
             assert!(store.entry(number).unwrap().is_some());
         }
         assert_eq!(store.entry(base).unwrap(), None);
-        let calls = store.management_calls(&"1a5".parse().unwrap(), None, 10);
-        assert_eq!(calls.unwrap(), (Vec::new(), false));
+        calls.retain(|(number, _)| *number > base);
+        assert!((1..10).contains(&calls.len()), "{calls:?}");
+        let left = store.management_calls(&project, None, 100).unwrap();
+        assert_eq!(left, (calls, false));
         assert_eq!(store.place(base).unwrap(), Some(store.meta().base));
         assert_eq!(store.place(base - 1).unwrap(), None);
+        // Some of it is removed, and one block cannot be read.
+        let blocks = store.blocks(1, base).unwrap();
+        let segment = store.segment_of(1).unwrap();
+        store.remove_block(segment, &blocks[0]).unwrap();
+        store.verify().unwrap();
+        store
+            .db
+            .insert(keys::block(blocks[2].first), b"no block")
+            .unwrap();
         drop(store);
         let mut store = Store::open(&folder.path().join("log")).unwrap();
         assert!(store.db.len() < keys * 6 / 10);

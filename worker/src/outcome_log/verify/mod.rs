@@ -288,10 +288,14 @@ fn verify_segments(store: &Store) -> Result<(), StoreError> {
 mod tests {
     use super::super::block::Block;
     use super::super::keys::Index;
+    use super::super::span::Span;
     use super::super::store::tests::entries;
     use super::*;
     use proptest::prelude::*;
+    use stormhook_shared::audit::entry::LogEntry;
+    use stormhook_shared::audit::head::SigningKey;
     use stormhook_shared::domain::ids::Revision;
+    use stormhook_shared::domain::time::Timestamp;
 
     /// Every bit would take long: one of each byte.
     #[test]
@@ -321,6 +325,64 @@ mod tests {
         let added = Index::sequence().key(7, 1);
         store.db.insert(added, &[0, 7, 0, 1]).unwrap();
         assert!(store.verify().is_err(), "index key added");
+        store.db.remove(Index::sequence().key(7, 1)).unwrap();
+        let early = Index::sequence().key(0, 21);
+        store.db.insert(&early, &[0, 7, 0, 1]).unwrap();
+        assert!(
+            store.verify().is_err(),
+            "listing of the segment that grows added"
+        );
+        store.db.remove(early).unwrap();
+        store.verify().unwrap();
+        // A block that fits in itself, but says that its triggers were accepted at another time.
+        let key = keys::block(1);
+        let mut block = Block::decode(&store.db.get(&key).unwrap().unwrap()).unwrap();
+        block.accepted = Span::NOTHING;
+        store.db.insert(key, block.encode()).unwrap();
+        assert!(store.verify().is_err(), "another time");
+    }
+
+    #[test]
+    fn a_log_that_grows_and_loses_its_oldest_entries_meanwhile_verifies() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("log")).unwrap();
+        let key = SigningKey::from_seed(&[1; 32]).unwrap();
+        let mut revision = 0;
+        let mut append = |store: &mut Store, entries: &[LogEntry]| {
+            revision += 1;
+            store.append(Revision(revision), entries).unwrap();
+            let Place { number, hash } = store.meta().last();
+            let head = key.sign(number, hash, Timestamp::from_millis(0));
+            revision += 1;
+            let signed = [LogEntry::Signed { head }];
+            store.append(Revision(revision), &signed).unwrap();
+        };
+        let entries = entries(6_000);
+        let mut chunks = entries.chunks(150);
+        for chunk in chunks.by_ref().take(20) {
+            append(&mut store, chunk);
+        }
+        for threads in [NonZeroUsize::MIN, NonZeroUsize::new(3).unwrap()] {
+            let mut verification = Verification::of(&store).unwrap();
+            verification.threads = threads;
+            let mut steps = 0;
+            while !verification.step(&store, 300).unwrap().is_done {
+                steps += 1;
+                if steps % 3 == 0
+                    && let Some(chunk) = chunks.next()
+                {
+                    append(&mut store, chunk);
+                }
+                if steps % 7 == 0 {
+                    store.end_segment().unwrap();
+                }
+                if steps == 10 {
+                    let through = store.meta().base.number + 500;
+                    assert!(store.drop_oldest(through).unwrap());
+                }
+            }
+            assert!(steps > 10, "{steps}");
+        }
     }
 
     /// What somebody does who knows the format, and may go as far as to make the block fit in itself.
