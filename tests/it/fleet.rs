@@ -96,6 +96,15 @@ async fn without_a_worker_triggers_are_accepted_and_history_is_refused() {
         .scaling("up", "1s6", "up", (1, 100), json!({}));
     let hook = hook.await;
     fleet.stop_worker(0).await;
+    wait::until("the ingress among all ingresses", || async {
+        let (_, system) = fleet.ingress().api(Method::GET, "system", None).await;
+        let (id, ingresses) = (&system["ingress"]["id"], &system["ingresses"]);
+        match ingresses.as_array() {
+            Some(all) if id.is_string() && all == std::slice::from_ref(id) => Ok(()),
+            _ => Err(system.to_string()),
+        }
+    })
+    .await;
     fire_until(fleet.ingress(), &hook, StatusCode::ACCEPTED).await;
     let (status, error) = fleet.ingress().api(Method::GET, "triggers", None).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{error}");

@@ -7,11 +7,11 @@ use stormhook_shared::domain::time::Timestamp;
 use stormhook_tests::kube::ControlPlane;
 use stormhook_tests::up::Up;
 
-/// More than two pages of a list.
+/// More than two pages of a list, which have 500.
 const WORKLOADS: usize = 1_001;
 /// How many calls the configuration lets run at the same time.
 const MAX_IN_FLIGHT: usize = 8;
-/// What a process needs for a few services is below 40 MB.
+/// An idle process holds 46 MB (docs/performance.md).
 const MOST_MEMORY: u64 = 160 * 1024 * 1024;
 /// How many requests the test itself makes at once.
 const AT_ONCE: usize = 16;
