@@ -1,17 +1,21 @@
 //! The command line. Every long option can also be set by an environment variable `STORMHOOK_<OPTION>`; the
-//! command line wins.
+//! command line wins. A flag takes what other programs take there, too: 1 or 0, yes or no, on or off.
 
 mod replay;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
 use stormhook_shared::audit::head::PublicKey;
 use stormhook_shared::domain::ids::ProjectId;
+use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::program::log_options::LogOptions;
 use url::Url;
 
+use crate::moment::{moment_from_now, span};
 pub use replay::{ReplayOptions, ShowOptions};
 
 /// Turns a POST to a secret URL into exactly one safe action on a container platform.
@@ -128,7 +132,7 @@ pub struct SandboxOptions {
 }
 
 /// Which Stormhook to speak to, and as whom. What is left out is read from what `stormhook up` wrote into its
-/// data folder.
+/// data folder; the key there is for that one alone.
 #[derive(Args, Clone)]
 pub struct ServerOptions {
     /// The address of Stormhook [default: http://127.0.0.1:8085]
@@ -228,7 +232,7 @@ pub enum ReceiversCommand {
         #[command(flatten)]
         rancher: RancherOptions,
         /// Only show what would be done
-        #[arg(long, env = "STORMHOOK_DRY_RUN")]
+        #[arg(long, env = "STORMHOOK_DRY_RUN", value_parser = BoolishValueParser::new())]
         dry_run: bool,
         #[command(flatten)]
         output: Output,
@@ -310,8 +314,8 @@ pub struct NewReceiver {
         required_unless_present = "file"
     )]
     pub service: Option<String>,
-    /// up or down
-    #[arg(long, env = "STORMHOOK_ACTION", required_unless_present = "file")]
+    /// Which way it scales
+    #[arg(long, env = "STORMHOOK_ACTION", required_unless_present = "file", value_parser = ["up", "down"])]
     pub action: Option<String>,
     /// By how many containers
     #[arg(long, env = "STORMHOOK_AMOUNT", default_value_t = 1)]
@@ -335,8 +339,15 @@ pub struct TriggerOptions {
     /// The body to send
     #[arg(long, env = "STORMHOOK_DATA")]
     pub data: Option<String>,
-    /// Wait for the outcome, this many seconds at most (30 if no number follows)
-    #[arg(long, env = "STORMHOOK_WAIT", value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30")]
+    /// Wait for the outcome, this many seconds at most (--wait=60; 30 if it does not say)
+    #[arg(
+        long,
+        env = "STORMHOOK_WAIT",
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "30"
+    )]
     pub wait: Option<u32>,
     /// Send it once however often this command runs with this key
     #[arg(long, env = "STORMHOOK_IDEMPOTENCY_KEY", value_name = "KEY")]
@@ -355,7 +366,7 @@ pub struct HistoryOptions {
     #[arg(long, env = "STORMHOOK_GROUP")]
     pub group: Option<String>,
     /// Only triggers in this state: pending, succeeded, rejected, skipped or failed
-    #[arg(long, env = "STORMHOOK_STATUS")]
+    #[arg(long, env = "STORMHOOK_STATUS", value_parser = ["pending", "succeeded", "rejected", "skipped", "failed"])]
     pub status: Option<String>,
     /// Only triggers whose outcome has this code, like aboveMax
     #[arg(long, env = "STORMHOOK_CODE")]
@@ -367,19 +378,19 @@ pub struct HistoryOptions {
     #[arg(long, env = "STORMHOOK_REPLAY_OF", value_name = "ID")]
     pub replay_of: Option<String>,
     /// Accepted then or later: 2026-11-23T21:00:00Z, or "2h ago"
-    #[arg(long, env = "STORMHOOK_SINCE", value_name = "TIME")]
-    pub since: Option<String>,
+    #[arg(long, env = "STORMHOOK_SINCE", value_name = "TIME", value_parser = moment_from_now)]
+    pub since: Option<Timestamp>,
     /// Accepted before then
-    #[arg(long, env = "STORMHOOK_UNTIL", value_name = "TIME")]
-    pub until: Option<String>,
+    #[arg(long, env = "STORMHOOK_UNTIL", value_name = "TIME", value_parser = moment_from_now)]
+    pub until: Option<Timestamp>,
     /// The oldest first
-    #[arg(long, env = "STORMHOOK_OLDEST_FIRST")]
+    #[arg(long, env = "STORMHOOK_OLDEST_FIRST", value_parser = BoolishValueParser::new())]
     pub oldest_first: bool,
     /// How many at most
     #[arg(long, env = "STORMHOOK_LIMIT", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: u64,
     /// Go on with new ones as they are settled, until interrupted
-    #[arg(long, env = "STORMHOOK_FOLLOW")]
+    #[arg(long, env = "STORMHOOK_FOLLOW", value_parser = BoolishValueParser::new())]
     pub follow: bool,
     /// How they are printed
     #[arg(long, env = "STORMHOOK_FORMAT", value_enum, default_value_t = HistoryFormat::Table)]
@@ -431,7 +442,7 @@ pub struct VerifyOptions {
     #[arg(long, env = "STORMHOOK_WORKER", value_name = "ID")]
     pub worker: Option<String>,
     /// If something is wrong, set the log aside and build it anew
-    #[arg(long, env = "STORMHOOK_REBUILD")]
+    #[arg(long, env = "STORMHOOK_REBUILD", value_parser = BoolishValueParser::new())]
     pub rebuild: bool,
     #[command(flatten)]
     pub server: ServerOptions,
@@ -449,7 +460,7 @@ pub struct HeadOptions {
     )]
     pub at: Option<u64>,
     /// Sign the head, record that, and print it: to be kept elsewhere
-    #[arg(long, env = "STORMHOOK_SIGN")]
+    #[arg(long, env = "STORMHOOK_SIGN", value_parser = BoolishValueParser::new())]
     pub sign: bool,
     #[command(flatten)]
     pub output: Output,
@@ -459,11 +470,11 @@ pub struct HeadOptions {
 #[derive(Args)]
 pub struct ExportOptions {
     /// From the first entry that happened then or later: 2026-11-23T21:00:00Z, or "2h ago"
-    #[arg(long, env = "STORMHOOK_SINCE", value_name = "TIME")]
-    pub since: Option<String>,
+    #[arg(long, env = "STORMHOOK_SINCE", value_name = "TIME", value_parser = moment_from_now)]
+    pub since: Option<Timestamp>,
     /// Up to the last entry that happened before then
-    #[arg(long, env = "STORMHOOK_UNTIL", value_name = "TIME")]
-    pub until: Option<String>,
+    #[arg(long, env = "STORMHOOK_UNTIL", value_name = "TIME", value_parser = moment_from_now)]
+    pub until: Option<Timestamp>,
     /// As what it is written; only jsonl can be checked
     #[arg(long, env = "STORMHOOK_FORMAT", value_enum, default_value_t = ExportFormat::Jsonl)]
     pub format: ExportFormat,
@@ -484,9 +495,10 @@ pub struct ArchiveOptions {
         long,
         env = "STORMHOOK_AHEAD",
         value_name = "TIME",
-        default_value = "1d"
+        default_value = "1d",
+        value_parser = span
     )]
-    pub ahead: String,
+    pub ahead: SignedDuration,
     #[command(flatten)]
     pub server: ServerOptions,
 }

@@ -6,8 +6,13 @@ use stormhook_shared::domain::time::Timestamp;
 
 const HOW: &str = "write it like 2026-11-23T21:00:00Z, 2026-11-23T22:00:00+01:00, or 2h ago";
 
+/// The time that `text` means now: what an option's value is read with.
+pub fn moment_from_now(text: &str) -> Result<Timestamp> {
+    moment(text, Timestamp::now())
+}
+
 /// The time that `text` means at `now`.
-pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp> {
+fn moment(text: &str, now: Timestamp) -> Result<Timestamp> {
     let text = text.trim();
     let Some(ago) = text.strip_suffix("ago") else {
         return text

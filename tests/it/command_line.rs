@@ -1,7 +1,10 @@
 //! The commands that speak to a running Stormhook.
 
+use std::net::TcpListener;
+
 use serde_json::Value;
-use stormhook_tests::up::{Up, run};
+use stormhook_tests::up::{Up, program, run};
+use tokio::process::Command;
 
 #[tokio::test]
 async fn receivers_triggers_and_history_from_the_shell() {
@@ -32,12 +35,19 @@ async fn receivers_triggers_and_history_from_the_shell() {
         "{error}"
     );
 
-    let (code, told, error) = run(folder, &["trigger", "up", "--wait"]).await;
+    let (code, told, error) = run(folder, &["trigger", "--wait", "up"]).await;
     assert_eq!(code, 0, "{error}");
     assert!(told.contains("scaled api from 2 to 3"), "{told}");
-    let (code, _, error) = run(folder, &["trigger", "up", "--wait", "20"]).await;
+    let (code, _, error) = run(folder, &["trigger", "up", "--wait=20"]).await;
     assert_eq!(code, 1);
     assert!(error.contains("above the maximum of 3"), "{error}");
+
+    let (code, _, error) = run(folder, &["history", "--server", &up.address]).await;
+    assert_eq!(code, 0, "{error}");
+    let other = "http://127.0.0.1:9";
+    let (code, _, error) = run(folder, &["history", "--server", other]).await;
+    assert_eq!(code, 1);
+    assert!(error.contains("no key is given for"), "{error}");
 
     let (_, table, _) = run(folder, &["history"]).await;
     assert!(table.contains("WHY") && table.contains("2 → 3"), "{table}");
@@ -83,4 +93,58 @@ async fn usage_errors_end_with_2_and_completions_are_printed() {
     let (code, script, _) = run(folder.path(), &["completions", "bash"]).await;
     assert_eq!(code, 0);
     assert!(script.contains("stormhook"), "{script}");
+}
+
+#[tokio::test]
+async fn the_command_line_wins_over_the_environment_and_that_over_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let [file, environment, line] = taken.each_ref().map(|taken| {
+        let address = taken.local_addr().unwrap();
+        address.to_string()
+    });
+    let config = folder.path().join("stormhook.toml");
+    std::fs::write(&config, format!("listen = \"{file}\"")).unwrap();
+    let mut up = Command::new(program());
+    up.args(["up", "--sandbox-listen", "127.0.0.1:0", "--config"])
+        .arg(&config)
+        .env("STORMHOOK_DATA_DIR", folder.path().join("data"));
+    cannot_have(&mut up, &file).await;
+    up.env("STORMHOOK_LISTEN", &environment);
+    cannot_have(&mut up, &environment).await;
+    up.arg("--listen").arg(&line);
+    cannot_have(&mut up, &line).await;
+}
+
+/// `up` ends, and says that it is because of this address.
+async fn cannot_have(up: &mut Command, address: &str) {
+    let output = up.output().await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains(address), "not {address}: {error}");
+}
+
+#[tokio::test]
+async fn what_stands_in_the_environment_is_understood() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = ["history"];
+    let replay = ["replay", "--since", "1h ago"];
+    for (arguments, name, value, expected) in [
+        (&history[..], "STORMHOOK_FOLLOW", "1", 1),
+        (&history, "STORMHOOK_FOLLOW", "yes", 1),
+        (&history, "STORMHOOK_FOLLOW", "off", 1),
+        (&history, "STORMHOOK_FOLLOW", "perhaps", 2),
+        (&replay, "STORMHOOK_LIMIT", "5", 1),
+    ] {
+        let output = Command::new(program())
+            .args(arguments)
+            .env("STORMHOOK_DATA_DIR", folder.path())
+            .env(name, value)
+            .output()
+            .await
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        // That there is no key is found out only once the command line is understood.
+        assert_eq!(output.status.code(), Some(expected), "{value}: {error}");
+    }
 }

@@ -176,8 +176,16 @@ async fn questions_of_history_that_make_no_sense_are_explained() {
         assert_eq!(error["fieldName"].as_str(), Some(field), "{path}");
     }
     for (arguments, why) in [
-        (vec!["--since", "yesterday"], "2h ago"),
-        (vec!["--since", "2026-11-23"], "no zone"),
+        (["--since", "yesterday"], "2h ago"),
+        (["--since", "2026-11-23"], "no zone"),
+        (["--status", "lost"], "possible values: pending, succeeded"),
+    ] {
+        let arguments = [&["history"][..], &arguments].concat();
+        let (code, _, error) = run(folder.path(), &arguments).await;
+        assert_eq!(code, 2, "{arguments:?}");
+        assert!(error.contains(why), "{error}");
+    }
+    for (arguments, why) in [
         (
             vec!["--since", "1h ago", "--until", "2h ago"],
             "before since",

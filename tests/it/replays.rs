@@ -259,17 +259,23 @@ async fn what_cannot_be_meant_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path()).await;
     for (arguments, why) in [
-        (&["--until", "3h ago"][..], "is before --since"),
-        (&["--until", "2026-11-23T21:00:00"], "no zone"),
-        (&["--until", "soon"], "is not a time"),
-        (&["--receiver", "nobody"], "has no receiver"),
-        (&["--status", "lost"], "is not a status"),
+        (["--until", "3h ago"], "is before --since"),
+        (["--receiver", "nobody"], "has no receiver"),
     ] {
-        let (code, _, error) = replay(folder.path(), arguments).await;
+        let (code, _, error) = replay(folder.path(), &arguments).await;
         assert_eq!(code, 1, "{arguments:?}");
         assert!(error.contains(why) && error.lines().count() == 1, "{error}");
     }
-    assert_eq!(replay(folder.path(), &["--rate", "0"]).await.0, 2);
+    for (arguments, why) in [
+        (["--until", "2026-11-23T21:00:00"], "no zone"),
+        (["--until", "soon"], "is not a time"),
+        (["--status", "lost"], "is not a status"),
+        (["--rate", "0"], "zero"),
+    ] {
+        let (code, _, error) = replay(folder.path(), &arguments).await;
+        assert_eq!(code, 2, "{arguments:?}");
+        assert!(error.contains(why), "{error}");
+    }
     let (code, told, _) = replay(folder.path(), &["--apply"]).await;
     assert_eq!(
         (code, told.starts_with("0 sent again")),

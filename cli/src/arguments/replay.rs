@@ -4,8 +4,12 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
+use stormhook_shared::domain::outcome::Status;
+use stormhook_shared::domain::time::Timestamp;
 
 use super::Output;
+use crate::moment::moment_from_now;
 
 /// Options of `show`.
 #[derive(Args)]
@@ -20,11 +24,11 @@ pub struct ShowOptions {
 #[derive(Args)]
 pub struct ReplayOptions {
     /// Triggers that were accepted then or later: 2026-11-23T21:00:00Z, or "2h ago"
-    #[arg(long, env = "STORMHOOK_SINCE", value_name = "TIME")]
-    pub since: String,
+    #[arg(long, env = "STORMHOOK_SINCE", value_name = "TIME", value_parser = moment_from_now)]
+    pub since: Timestamp,
     /// Triggers that were accepted before then [default: now]
-    #[arg(long, env = "STORMHOOK_UNTIL", value_name = "TIME")]
-    pub until: Option<String>,
+    #[arg(long, env = "STORMHOOK_UNTIL", value_name = "TIME", value_parser = moment_from_now)]
+    pub until: Option<Timestamp>,
     /// Only triggers of this receiver (id or name)
     #[arg(long, env = "STORMHOOK_RECEIVER")]
     pub receiver: Option<String>,
@@ -33,9 +37,9 @@ pub struct ReplayOptions {
     pub group: Option<String>,
     /// Only triggers that came to this end: succeeded, rejected, skipped or failed
     #[arg(long, env = "STORMHOOK_STATUS")]
-    pub status: Option<String>,
+    pub status: Option<Status>,
     /// Send them; without this it is only shown what would be sent
-    #[arg(long, env = "STORMHOOK_APPLY")]
+    #[arg(long, env = "STORMHOOK_APPLY", value_parser = BoolishValueParser::new())]
     pub apply: bool,
     /// How many are sent in a second at most
     #[arg(
@@ -46,7 +50,7 @@ pub struct ReplayOptions {
     )]
     pub rate: NonZeroU32,
     /// Let them act though their receivers or groups cool down
-    #[arg(long, env = "STORMHOOK_IGNORE_COOLDOWN")]
+    #[arg(long, env = "STORMHOOK_IGNORE_COOLDOWN", value_parser = BoolishValueParser::new())]
     pub ignore_cooldown: bool,
     /// Names the replay: under the same name no trigger is sent a second time [default: made of times and filters]
     #[arg(long, env = "STORMHOOK_ID", value_name = "NAME")]
@@ -67,13 +71,8 @@ pub struct ReplayOptions {
         requires = "what_if"
     )]
     pub chart: Option<PathBuf>,
-    /// How many triggers are told one by one
-    #[arg(
-        long,
-        env = "STORMHOOK_LIMIT",
-        default_value_t = 100,
-        requires = "what_if"
-    )]
+    /// How many triggers are told one by one with --what-if
+    #[arg(long, env = "STORMHOOK_LIMIT", default_value_t = 100)]
     pub limit: u64,
     #[command(flatten)]
     pub output: Output,

@@ -1,13 +1,14 @@
 //! Which server to speak to, and as whom: from the command line, the environment, or the file that
 //! `stormhook up` leaves in its data folder.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use stormhook_shared::configuration::Secret;
 use stormhook_shared::domain::ids::ProjectId;
-use url::Url;
+use url::{Host, Url};
 
 use crate::arguments::ServerOptions;
 use stormhook_shared::program::data_folder::{self, DataFolder};
@@ -49,7 +50,7 @@ impl CredentialsFile {
 }
 
 impl Credentials {
-    /// What `options` say, completed by what `up` left.
+    /// What `options` say, completed by what `up` left. Its key goes to nobody but itself.
     pub fn find(options: &ServerOptions) -> Result<Self> {
         let folder = match &options.data_dir {
             Some(folder) => folder.clone(),
@@ -57,34 +58,82 @@ impl Credentials {
         };
         let path = folder.join(DataFolder::CREDENTIALS);
         let left = CredentialsFile::read(&path)?;
-        let nowhere = || {
-            format!(
+        let server = match (&options.server, &left) {
+            (Some(server), _) => server.clone(),
+            (None, Some(left)) => left.server.clone(),
+            (None, None) => DEFAULT_SERVER.parse().context("the default server")?,
+        };
+        let own = left.as_ref().filter(|left| is_at(&server, &left.server));
+        let nowhere = || match &left {
+            Some(left) if own.is_none() => format!(
+                "no key is given for {server}, and the one in {} is for {} alone; give --access-key and --secret-key",
+                path.display(),
+                left.server
+            ),
+            _ => format!(
                 "no key is given, and {} has none; give --access-key and --secret-key, or --data-dir of `stormhook up`",
                 path.display()
-            )
+            ),
         };
+        let access_key = options.access_key.clone();
+        let secret_key = options.secret_key.clone();
         Ok(Self {
-            server: match (&options.server, &left) {
-                (Some(server), _) => server.clone(),
-                (None, Some(left)) => left.server.clone(),
-                (None, None) => DEFAULT_SERVER.parse().context("the default server")?,
-            },
+            access_key: access_key
+                .or_else(|| own.map(|own| own.access_key.clone()))
+                .with_context(nowhere)?,
+            secret_key: secret_key
+                .or_else(|| own.map(|own| own.secret_key.clone()))
+                .map(Secret::new)
+                .with_context(nowhere)?,
             project: match (&options.project, &left) {
                 (Some(project), _) => project.clone(),
                 (None, Some(left)) => left.project.clone(),
                 (None, None) => DEFAULT_PROJECT.parse().context("the default project")?,
             },
-            access_key: options
-                .access_key
-                .clone()
-                .or_else(|| left.as_ref().map(|left| left.access_key.clone()))
-                .with_context(nowhere)?,
-            secret_key: options
-                .secret_key
-                .clone()
-                .or_else(|| left.map(|left| left.secret_key))
-                .map(Secret::new)
-                .with_context(nowhere)?,
+            server,
         })
+    }
+}
+
+/// Whether `server` is the one at `own`, an address of this machine.
+fn is_at(server: &Url, own: &Url) -> bool {
+    let is_host = match (ip_of(server), ip_of(own)) {
+        // It listens at all of the machine's addresses, and this is surely one.
+        (Some(ip), Some(own)) if own.is_unspecified() => ip == own || ip.is_loopback(),
+        (Some(ip), Some(own)) => ip == own,
+        _ => server.host() == own.host(),
+    };
+    is_host && server.port_or_known_default() == own.port_or_known_default()
+}
+
+fn ip_of(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Domain(name) => (name == "localhost").then_some(Ipv4Addr::LOCALHOST.into()),
+        Host::Ipv4(ip) => Some(ip.into()),
+        Host::Ipv6(ip) => Some(ip.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_for_the_address_that_it_was_left_with() {
+        for (server, own, expected) in [
+            ("http://127.0.0.1:8085", "http://127.0.0.1:8085", true),
+            ("http://localhost:8085/", "http://127.0.0.1:8085", true),
+            ("http://127.0.0.1:8085", "http://0.0.0.0:8085", true),
+            ("http://localhost:8085", "http://[::]:8085", true),
+            ("http://127.0.0.1:8086", "http://127.0.0.1:8085", false),
+            ("http://127.0.0.1", "http://127.0.0.1:8085", false),
+            ("http://10.0.0.7:8085", "http://127.0.0.1:8085", false),
+            ("http://10.0.0.7:8085", "http://0.0.0.0:8085", false),
+            ("http://example.org:8085", "http://0.0.0.0:8085", false),
+            ("http://localhost.org:8085", "http://127.0.0.1:8085", false),
+        ] {
+            let is_own = is_at(&server.parse().unwrap(), &own.parse().unwrap());
+            assert_eq!(is_own, expected, "{server} and {own}");
+        }
     }
 }

@@ -3,14 +3,12 @@
 mod feed;
 mod told;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
-use stormhook_shared::domain::time::Timestamp;
 
 use super::table::{print, table, text};
 use crate::arguments::{HistoryFormat, HistoryOptions};
 use crate::client::Client;
-use crate::moment::moment;
 use feed::Feed;
 use told::{Filter, Told};
 
@@ -72,11 +70,8 @@ async fn query(client: &Client, options: &HistoryOptions) -> Result<Vec<(&'stati
     if options.oldest_first && !options.follow {
         query.push(("order", "asc".to_owned()));
     }
-    for (name, value) in [("since", &options.since), ("until", &options.until)] {
-        if let Some(text) = value {
-            let at = moment(text, Timestamp::now()).with_context(|| format!("--{name}"))?;
-            query.push((name, at.to_string()));
-        }
+    for (name, value) in [("since", options.since), ("until", options.until)] {
+        query.extend(value.map(|at| (name, at.to_string())));
     }
     Ok(query)
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -17,7 +17,6 @@ use super::table::{print, print_json, table, text};
 use super::what_if;
 use crate::arguments::{Format, ReplayOptions};
 use crate::client::{Client, Refusal};
-use crate::moment::moment;
 
 /// How many triggers are asked for at once.
 const PAGE: &str = "1000";
@@ -75,12 +74,8 @@ pub async fn run(options: ReplayOptions) -> Result<()> {
 
 impl Range {
     fn parse(options: &ReplayOptions) -> Result<Self> {
-        let now = Timestamp::now();
-        let since = moment(&options.since, now).context("--since")?;
-        let until = match &options.until {
-            Some(until) => moment(until, now).context("--until")?,
-            None => now,
-        };
+        let since = options.since;
+        let until = options.until.unwrap_or_else(Timestamp::now);
         if until < since {
             bail!("--until ({until}) is before --since ({since})");
         }
@@ -89,10 +84,7 @@ impl Range {
             until,
             receiver: options.receiver.clone(),
             group: options.group.clone(),
-            status: match &options.status {
-                Some(status) => Some(status.parse().context("--status")?),
-                None => None,
-            },
+            status: options.status,
         })
     }
 

@@ -3,26 +3,18 @@
 use std::io::BufWriter;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow};
-use jiff::SignedDuration;
+use anyhow::{Context, Result};
 use stormhook_shared::domain::time::Timestamp;
 
 use super::export::{self, Page};
 use crate::arguments::ArchiveOptions;
 use crate::client::Client;
 use crate::commands::table::{print, text};
-use crate::moment::span;
 
 /// Writes the entries, and the signed head of the last of them.
 pub async fn run(options: ArchiveOptions) -> Result<()> {
     let client = Client::new(&options.server)?;
-    let ahead: SignedDuration = span(&options.ahead).map_err(|error| {
-        anyhow!(
-            "--ahead: {:?} is not a time like 7d: {error}",
-            options.ahead
-        )
-    })?;
-    let millis = i64::try_from(ahead.as_millis()).unwrap_or(i64::MAX);
+    let millis = i64::try_from(options.ahead.as_millis()).unwrap_or(i64::MAX);
     let at = Timestamp::from_millis(Timestamp::now().as_millis().saturating_add(millis));
     let droppable = client
         .get("audit/droppable", &[("at", &at.to_string())])

@@ -10,13 +10,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use stormhook_shared::audit::entry::LogEntry;
 use stormhook_shared::audit::export::{Place, Writer};
-use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::record::Position;
 
 use super::bar;
 use crate::arguments::{ExportFormat, ExportOptions};
 use crate::client::Client;
-use crate::moment::moment;
 
 const COLUMNS: [&str; 12] = [
     "number",
@@ -46,13 +44,9 @@ pub struct Page {
 /// Writes page after page.
 pub async fn run(options: ExportOptions) -> Result<()> {
     let client = Client::new(&options.server)?;
-    let now = Timestamp::now();
     let mut range = Vec::new();
-    for (name, value) in [("since", &options.since), ("until", &options.until)] {
-        if let Some(text) = value {
-            let at = moment(text, now).with_context(|| format!("--{name}"))?;
-            range.push((name, at.to_string()));
-        }
+    for (name, value) in [("since", options.since), ("until", options.until)] {
+        range.extend(value.map(|at| (name, at.to_string())));
     }
     let query: Vec<_> = range
         .iter()
