@@ -1,9 +1,11 @@
 //! The sandbox's state on disk: resources, the record of changing calls, and the knobs.
 
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata,
     TableDefinition,
 };
 use serde_json::Value;
@@ -70,13 +72,10 @@ pub(crate) struct Changes<'a> {
 
 impl Store {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(path)
-            .map_err(|error| match error {
-                DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
-                error => StoreError::Database(error.into()),
-            })?;
+        let database = open(path).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
+            error => StoreError::Database(error.into()),
+        })?;
         let found = prepare(&database)?;
         if found > FORMAT {
             return Err(StoreError::Newer {
@@ -143,6 +142,55 @@ impl Store {
     }
 }
 
+fn open(path: &Path) -> Result<Database, DatabaseError> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    if is_there(path)? {
+        builder.open(path)
+    } else {
+        create(&builder, path)
+    }
+}
+
+/// Whether there is a database at `path`. An empty file is none: nothing is lost with it.
+fn is_there(path: &Path) -> std::io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(file) => Ok(file.len() > 0),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a database under another name first: redb marks a file as its own only after the rest is on the disk, and refuses
+/// what a process left that was killed before.
+fn create(builder: &Builder, path: &Path) -> Result<Database, DatabaseError> {
+    let draft = draft_of(path);
+    let database = match builder.create(&draft) {
+        // Perhaps one was left there; nothing is in it.
+        Err(error @ DatabaseError::Storage(_)) => {
+            if fs::remove_file(&draft).is_err() {
+                return Err(error);
+            }
+            builder.create(&draft)?
+        }
+        created => created?,
+    };
+    // Another process that starts just now came first.
+    if is_there(path)? {
+        return Err(DatabaseError::DatabaseAlreadyOpen);
+    }
+    fs::rename(&draft, path)?;
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(database)
+}
+
+fn draft_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
 fn prepare(database: &Database) -> Result<u64, redb::Error> {
     let transaction = database.begin_write()?;
     let found = {
@@ -162,4 +210,22 @@ fn prepare(database: &Database) -> Result<u64, redb::Error> {
 
 fn parse(bytes: &[u8]) -> Result<Value, redb::Error> {
     serde_json::from_slice(bytes).map_err(|error| redb::Error::Corrupted(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_kill_left_of_the_first_start_is_no_hindrance() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        fs::write(draft_of(&path), [0_u8; 8_192]).unwrap();
+        let store = Store::open(&path).unwrap();
+        assert!(!draft_of(&path).exists());
+        let another = Store::open(&path);
+        assert!(matches!(another, Err(StoreError::InUse(_))));
+        drop(store);
+        Store::open(&path).unwrap();
+    }
 }

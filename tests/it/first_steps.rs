@@ -56,6 +56,37 @@ async fn a_hook_is_made_fired_and_explained() {
 }
 
 #[tokio::test]
+async fn the_demo_is_made_once_even_if_the_first_start_did_not_come_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    // What is left of a start that was killed while it made its databases.
+    std::fs::create_dir_all(data.join("sandbox")).unwrap();
+    for draft in ["backbone.redb.new", "sandbox/sandbox.redb.new"] {
+        std::fs::write(data.join(draft), [0_u8; 8_192]).unwrap();
+    }
+    // With a project of its own it has no demo, as if it had been killed just before.
+    let config = folder.path().join("stormhook.toml");
+    let text = "[projects.own]\nplatform = \"rancher\"\nurl = \"http://127.0.0.1:9/v2-beta\"";
+    std::fs::write(&config, text).unwrap();
+    let config = ["--config", config.to_str().unwrap()];
+    Up::start_with(&data, &config).await.stop().await;
+
+    let up = Up::start(&data).await;
+    let (_, receivers) = up.api(Method::GET, "receivers", None).await;
+    let demo = &receivers["data"][0];
+    assert_eq!(demo["name"], "demo-scale-web-up", "{receivers}");
+    let path = format!("receivers/{}", demo["id"].as_str().unwrap());
+    let (status, _) = up.api(Method::DELETE, &path, None).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    up.stop().await;
+
+    let up = Up::start(&data).await;
+    let (_, receivers) = up.api(Method::GET, "receivers", None).await;
+    assert_eq!(receivers["data"], json!([]), "it does not come back");
+    up.stop().await;
+}
+
+#[tokio::test]
 async fn an_idempotency_key_makes_one_trigger_of_many_requests() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path()).await;

@@ -44,12 +44,9 @@ pub fn connection(url: Url) -> ProjectConfiguration {
     }
 }
 
-/// The demo receiver. It is made at the first start; an operator who deletes it does not get it back.
-pub async fn receiver(
-    backbone: &Backbone,
-    directory: &Directory,
-    is_first_start: bool,
-) -> Result<Option<Receiver>> {
+/// The demo receiver. It is made where there was never any receiver: a start that was killed before may not have come to
+/// it, and an operator who deletes it does not get it back.
+pub async fn receiver(backbone: &Backbone, directory: &Directory) -> Result<Option<Receiver>> {
     if !directory.reached(Revision(0), PATIENCE).await {
         bail!(
             "the receivers could not be read within {} s",
@@ -61,7 +58,9 @@ pub async fn receiver(
         .list(&project)
         .into_iter()
         .find(|receiver| receiver.name == RECEIVER);
-    if there.is_some() || !is_first_start {
+    // The registry counts its changes, deletions too.
+    let is_untouched = directory.revision() == Revision(0);
+    if there.is_some() || !is_untouched {
         return Ok(there.map(|receiver| (*receiver).clone()));
     }
     let now = Timestamp::now();

@@ -31,8 +31,6 @@ pub struct Settings {
     pub projects: BTreeMap<ProjectId, ProjectConfiguration>,
     /// Where the practice platform is to be, if there is to be one.
     pub sandbox: Option<SandboxPlace>,
-    /// The folder was made just now.
-    pub is_first_start: bool,
     /// The backbone, where it is not the embedded one.
     pub nats: Option<NatsOptions>,
     /// A signing key that the ingresses do not have.
@@ -70,7 +68,6 @@ impl Settings {
             None => data_folder::default_path("stormhook")?,
         };
         let folder = DataFolder::take(&path)?;
-        let is_first_start = !folder.backbone().exists();
         let secret_file = options.secret_file.clone().or(file.secret_file);
         if nats.is_some() && (secret_file.is_none() || file.projects.is_empty()) {
             bail!(
@@ -102,7 +99,6 @@ impl Settings {
             api_keys,
             projects: file.projects,
             sandbox,
-            is_first_start,
             nats,
             signing_key_file: file.signing_key_file,
             retention: file.retention,

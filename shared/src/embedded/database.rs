@@ -1,5 +1,7 @@
 //! The database file: opened, checked, read from, and opened again when its disk had failed.
 
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -146,9 +148,44 @@ fn needs_reopening(error: &redb::Error) -> bool {
 }
 
 fn open(path: &Path) -> Result<redb::Database, DatabaseError> {
-    redb::Database::builder()
-        .set_cache_size(CACHE_BYTES)
-        .create(path)
+    let mut builder = redb::Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    if is_there(path)? {
+        builder.open(path)
+    } else {
+        create(&builder, path)
+    }
+}
+
+/// Whether there is a database at `path`. An empty file is none: nothing is lost with it.
+fn is_there(path: &Path) -> std::io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(file) => Ok(file.len() > 0),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a database under another name first: redb marks a file as its own only after the rest is on the disk, and refuses
+/// what a process left that was killed before. The folder is this process's alone.
+fn create(builder: &redb::Builder, path: &Path) -> Result<redb::Database, DatabaseError> {
+    let draft = draft_of(path);
+    if let Err(error) = fs::remove_file(&draft)
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(error.into());
+    }
+    let database = builder.create(&draft)?;
+    fs::rename(&draft, path)?;
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(database)
+}
+
+fn draft_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
 }
 
 fn check(path: PathBuf, partitions: Partitions, format: u64, found: u64) -> Result<(), OpenError> {
@@ -201,4 +238,32 @@ fn known(database: &redb::Database) -> Result<Option<(u64, u64)>, redb::Error> {
         Ok(numbers.get(name)?.map_or(0, |number| number.value()))
     };
     Ok(Some((number(tables::FORMAT)?, number(tables::PARTITIONS)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_kill_left_of_the_first_start_is_no_hindrance() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        fs::write(&path, "").unwrap();
+        fs::write(draft_of(&path), [0_u8; 8_192]).unwrap();
+        for _ in 0..2 {
+            let database = Database::open(&path, Partitions::DEFAULT).unwrap();
+            database.close();
+            assert!(!draft_of(&path).exists());
+        }
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        fs::write(&path, [0_u8; 8_192]).unwrap();
+        let refused = Database::open(&path, Partitions::DEFAULT);
+        assert!(matches!(refused, Err(OpenError::Unusable { .. })));
+        assert_eq!(fs::read(&path).unwrap(), [0_u8; 8_192]);
+    }
 }
