@@ -14,6 +14,7 @@ use stormhook_shared::ports::Backbone;
 use stormhook_shared::ports::questions::{Answer, Question};
 use stormhook_shared::program::probes::Probes;
 use stormhook_shared::session_key::SessionKeys;
+use tokio_util::sync::CancellationToken;
 
 use crate::DatabaseCopies;
 use crate::error::ApiError;
@@ -34,6 +35,8 @@ pub(crate) struct App {
     /// Where management calls are written down.
     pub(crate) record: ManagementRecord,
     pub(crate) database: Option<DatabaseCopies>,
+    /// Cancelled when the ingress stops: whoever waits for something is answered at once.
+    pub(crate) stop: CancellationToken,
     /// What links begin with; where absent, the address that a request came to.
     pub(crate) public_url: Option<String>,
 }
@@ -47,6 +50,16 @@ impl App {
                 let connection = request.connection_info();
                 format!("{}://{}", connection.scheme(), connection.host())
             }
+        }
+    }
+
+    /// The receivers, once all of them are known here: before that, nobody can say of one that it is not there.
+    pub(crate) fn receivers(&self) -> Result<&Directory, ApiError> {
+        if self.directory.is_complete() {
+            Ok(&self.directory)
+        } else {
+            let message = "the receivers are still being read; try again";
+            Err(ApiError::unavailable(message))
         }
     }
 

@@ -135,7 +135,7 @@ fn header(request: &HttpRequest, name: HeaderName) -> Option<&str> {
     request.headers().get(name)?.to_str().ok()
 }
 
-/// The receiver whose valid URL was called. Whatever is wrong with the key, the answer is the same.
+/// The receiver whose valid URL was called. Whatever is wrong with the key, the answer is the same, once it can be known.
 fn called_receiver(
     app: &App,
     request: &HttpRequest,
@@ -154,7 +154,7 @@ fn called_receiver(
     let project: ProjectId = project.parse().map_err(|_| refusal())?;
     if ImportedKey::is_key(&key) {
         let digest = ImportedKey::digest(&key);
-        let receiver = app.directory.with_imported_key(&project, &digest);
+        let receiver = app.receivers()?.with_imported_key(&project, &digest);
         let is_valid = |receiver: &Arc<Receiver>| {
             let imported = receiver.keys.imported.as_ref();
             imported.is_some_and(|key| key.is_valid(now))
@@ -162,7 +162,7 @@ fn called_receiver(
         return receiver.filter(is_valid).ok_or_else(refusal);
     }
     let (receiver, version) = app.hook_keys.verify(&project, &key).ok_or_else(refusal)?;
-    let receiver = app.directory.get(receiver).ok_or_else(refusal)?;
+    let receiver = app.receivers()?.get(receiver).ok_or_else(refusal)?;
     if receiver.project != project || !receiver.keys.accept(version, now) {
         return Err(refusal());
     }
@@ -230,7 +230,7 @@ fn query(receiver: &Receiver, request: &HttpRequest) -> Option<String> {
     (!query.is_empty()).then_some(query)
 }
 
-/// The answer with the trigger's outcome, if it has one in time.
+/// The answer with the trigger's outcome, if it has one in time and before this ingress stops.
 async fn outcome(
     app: &App,
     request: &HttpRequest,
@@ -247,7 +247,11 @@ async fn outcome(
             timeout: wait,
         }),
     };
-    let Ok(Answer::Trigger(detail)) = app.backbone.questions.ask(question).await else {
+    let answer = tokio::select! {
+        answer = app.backbone.questions.ask(question) => answer,
+        () = app.stop.cancelled() => return None,
+    };
+    let Ok(Answer::Trigger(detail)) = answer else {
         return None;
     };
     detail.item.outcome.as_ref()?;

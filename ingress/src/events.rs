@@ -32,7 +32,14 @@ pub(crate) async fn follow(
         // The page renews its session meanwhile, and comes back with the new one.
         Instant::now() + left.max(Duration::from_secs(1))
     });
-    let events = app.feed.view(grant.project, (seen, wants_all), until).await;
+    // It begins once the logs can be read.
+    let view = app.feed.view(grant.project, (seen, wants_all), until);
+    let events = tokio::select! {
+        events = view => events,
+        () = app.stop.cancelled() => {
+            return Err(ApiError::unavailable("this ingress stops; try again"));
+        }
+    };
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-store"))

@@ -54,6 +54,7 @@ use stormhook_shared::embedded::Snapshots;
 use stormhook_shared::hook_key::HookKeys;
 use stormhook_shared::management_record::ManagementRecord;
 use stormhook_shared::ports::Backbone;
+use stormhook_shared::program::head::answer_head;
 use stormhook_shared::program::probes::Probes;
 use stormhook_shared::session_key::SessionKeys;
 use tokio::task::JoinHandle;
@@ -93,6 +94,8 @@ pub struct IngressOptions {
     pub metrics: IngressMetrics,
     /// The embedded database, where there is one.
     pub database: Option<DatabaseCopies>,
+    /// How long requests may take to be answered when it stops.
+    pub grace: Duration,
 }
 
 /// The embedded database, to be copied for backups.
@@ -119,6 +122,7 @@ pub fn start(options: IngressOptions) -> std::io::Result<Ingress> {
         listener,
         probes,
         threads,
+        grace,
         ..
     } = options;
     let address = listener.local_addr()?;
@@ -147,6 +151,7 @@ pub fn start(options: IngressOptions) -> std::io::Result<Ingress> {
         metrics: options.metrics,
         record,
         database: options.database,
+        stop: stop.clone(),
         public_url,
     });
     let compressed = web::Data::new(page::Compressed::default());
@@ -158,12 +163,14 @@ pub fn start(options: IngressOptions) -> std::io::Result<Ingress> {
             .wrap(from_fn(schemas::name_in_header))
             .wrap(from_fn(protection::protect))
             .wrap(NormalizePath::trim())
+            .wrap(from_fn(answer_head))
             .configure(|routes| probes.configure(routes))
             .configure(routes::configure)
     })
     .workers(threads)
     .client_request_timeout(HEAD_TIMEOUT)
     .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(grace.as_secs())
     .disable_signals()
     .listen(listener)?
     .run();
@@ -183,19 +190,17 @@ impl Ingress {
         self.address
     }
 
-    /// Takes no more connections, and ends those that are open once their requests are answered or `grace` is over.
-    pub async fn stop(self, grace: Duration) {
-        // What is viewed has no end of its own.
+    /// Takes no more connections, and ends those that are open once their requests are answered or the time for that is
+    /// over. What waits or is viewed, which may go on for long, is answered or ended at once.
+    pub async fn stop(self) {
+        let stopped = self.server.stop(true); // It begins before it is awaited.
         self.stop.cancel();
         for task in [self.feed, self.presence] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the ingress ended in a panic");
             }
         }
-        let stopped = tokio::time::timeout(grace, self.server.stop(true)).await;
-        if stopped.is_err() {
-            self.server.stop(false).await;
-        }
+        stopped.await;
         if let Ok(Err(error)) = self.task.await {
             tracing::warn!(%error, "the HTTP server ended with an error");
         }

@@ -64,17 +64,18 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         probes,
         metrics,
         database: None,
+        grace,
     })?;
     until_there.stop().await;
     readiness.started();
     stop.cancelled().await;
-    end(ingress, &directory, nats, grace).await;
+    end(ingress, &directory, nats).await;
     Ok(())
 }
 
 /// Stops in the order in which nothing new comes.
-async fn end(ingress: Ingress, directory: &Directory, nats: Nats, grace: std::time::Duration) {
-    ingress.stop(grace).await;
+async fn end(ingress: Ingress, directory: &Directory, nats: Nats) {
+    ingress.stop().await;
     directory.stop().await;
     nats.close().await;
 }

@@ -14,7 +14,7 @@ use crate::{
 /// An address with what it answers.
 pub(crate) struct Place {
     pub(crate) path: &'static str,
-    /// Its methods, as the header `Allow` tells them.
+    /// Its methods, as the header `Allow` tells them. HEAD comes here as GET.
     pub(crate) allow: &'static str,
     routes: fn(Resource) -> Resource,
 }
@@ -24,14 +24,16 @@ pub(crate) const PLACES: &[Place] = &[
     place("/v1-webhooks/endpoint", "POST", |at| {
         at.route(web::post().to(endpoint::fire))
     }),
-    place("/v1-webhooks", "GET", |at| at.route(web::get().to(version))),
-    place("/v1-webhooks/receivers", "GET, POST", |at| {
+    place("/v1-webhooks", "GET, HEAD", |at| {
+        at.route(web::get().to(version))
+    }),
+    place("/v1-webhooks/receivers", "GET, HEAD, POST", |at| {
         at.route(web::get().to(receivers::list))
             .route(web::post().to(receivers::create))
     }),
     place(
         "/v1-webhooks/receivers/{id}",
-        "GET, PUT, DELETE, POST",
+        "GET, HEAD, PUT, DELETE, POST",
         |at| {
             at.route(web::get().to(receivers::show))
                 .route(web::put().to(receivers::update))
@@ -42,18 +44,18 @@ pub(crate) const PLACES: &[Place] = &[
     place("/v1-webhooks/receivers/{id}/what-if", "POST", |at| {
         at.route(web::post().to(what_if::compare))
     }),
-    place("/v1-webhooks/triggers", "GET, POST", |at| {
+    place("/v1-webhooks/triggers", "GET, HEAD, POST", |at| {
         at.route(web::get().to(triggers::list))
             .route(web::post().to(replay::act))
     }),
-    place("/v1-webhooks/triggers/{id}", "GET, POST", |at| {
+    place("/v1-webhooks/triggers/{id}", "GET, HEAD, POST", |at| {
         at.route(web::get().to(triggers::show))
             .route(web::post().to(redelivery::act))
     }),
-    place("/v1-webhooks/counts", "GET", |at| {
+    place("/v1-webhooks/counts", "GET, HEAD", |at| {
         at.route(web::get().to(counts::list))
     }),
-    place("/v1-webhooks/audit/head", "GET, POST", |at| {
+    place("/v1-webhooks/audit/head", "GET, HEAD, POST", |at| {
         at.route(web::get().to(audit::head))
             .route(web::post().to(audit::act))
     }),
@@ -63,43 +65,43 @@ pub(crate) const PLACES: &[Place] = &[
     place("/v1-webhooks/audit/log", "POST", |at| {
         at.route(web::post().to(audit::rebuild))
     }),
-    place("/v1-webhooks/audit/entries", "GET", |at| {
+    place("/v1-webhooks/audit/entries", "GET, HEAD", |at| {
         at.route(web::get().to(audit::entries))
     }),
-    place("/v1-webhooks/audit/droppable", "GET", |at| {
+    place("/v1-webhooks/audit/droppable", "GET, HEAD", |at| {
         at.route(web::get().to(audit::droppable))
     }),
-    place("/v1-webhooks/audit/calls", "GET", |at| {
+    place("/v1-webhooks/audit/calls", "GET, HEAD", |at| {
         at.route(web::get().to(audit::calls))
     }),
-    place("/v1-webhooks/backup/database", "GET", |at| {
+    place("/v1-webhooks/backup/database", "GET, HEAD", |at| {
         at.route(web::get().to(backup::database))
     }),
-    place("/v1-webhooks/events", "GET", |at| {
+    place("/v1-webhooks/events", "GET, HEAD", |at| {
         at.route(web::get().to(events::follow))
     }),
-    place("/v1-webhooks/system", "GET", |at| {
+    place("/v1-webhooks/system", "GET, HEAD", |at| {
         at.route(web::get().to(system::show))
     }),
-    place("/v1-webhooks/session", "GET, POST, DELETE", |at| {
+    place("/v1-webhooks/session", "GET, HEAD, POST, DELETE", |at| {
         at.route(web::get().to(session::show))
             .route(web::post().to(session::begin))
             .route(web::delete().to(session::end))
     }),
-    place("/v1-webhooks/schemas", "GET", |at| {
+    place("/v1-webhooks/schemas", "GET, HEAD", |at| {
         at.route(web::get().to(schemas::list))
     }),
-    place("/v1-webhooks/schemas/{id}", "GET", |at| {
+    place("/v1-webhooks/schemas/{id}", "GET, HEAD", |at| {
         at.route(web::get().to(schemas::show))
     }),
-    place("/v1-webhooks/targets", "GET", |at| {
+    place("/v1-webhooks/targets", "GET, HEAD", |at| {
         at.route(web::get().to(targets::list))
     }),
-    place("/openapi.json", "GET", |at| {
+    place("/openapi.json", "GET, HEAD", |at| {
         at.route(web::get().to(openapi::document))
     }),
-    place("/", "GET", |at| at.route(web::get().to(page::index))),
-    place("/web/{path:.*}", "GET", |at| {
+    place("/", "GET, HEAD", |at| at.route(web::get().to(page::index))),
+    place("/web/{path:.*}", "GET, HEAD", |at| {
         at.route(web::get().to(page::file))
     }),
 ];

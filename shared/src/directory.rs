@@ -137,6 +137,11 @@ impl Directory {
         projects.map(|receiver| receiver.project.clone()).collect()
     }
 
+    /// Whether all receivers are in the copy. Before that, one that is not found in it may be there all the same.
+    pub fn is_complete(&self) -> bool {
+        self.revision.borrow().is_some()
+    }
+
     /// Up to where the registry's changes are in the copy.
     pub fn revision(&self) -> Revision {
         self.revision.borrow().unwrap_or_default()
@@ -237,5 +242,56 @@ impl Directory {
         if let Some(news) = news {
             let _ = self.news.send(news); // Nobody follows just now.
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use futures::stream::{self, BoxStream};
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::ports::Unavailable;
+    use crate::ports::registry::RegistryError;
+
+    /// An empty registry that is not read to its end before it is told so.
+    struct Slow(Arc<Notify>);
+
+    #[async_trait]
+    impl Registry for Slow {
+        async fn create(&self, receiver: Receiver) -> Result<Revision, RegistryError> {
+            Err(RegistryError::NotFound(receiver.id))
+        }
+
+        async fn update(&self, receiver: Receiver) -> Result<Revision, RegistryError> {
+            Err(RegistryError::NotFound(receiver.id))
+        }
+
+        async fn delete(&self, id: ReceiverId) -> Result<Revision, RegistryError> {
+            Err(RegistryError::NotFound(id))
+        }
+
+        async fn watch(&self) -> Result<BoxStream<'static, Change>, Unavailable> {
+            let read = Arc::clone(&self.0);
+            let end = async move {
+                read.notified().await;
+                let revision = Revision(0);
+                Change::Complete { revision }
+            };
+            Ok(stream::once(end).chain(stream::pending()).boxed())
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_complete_once_all_is_read_even_if_that_is_nothing() {
+        let read = Arc::new(Notify::new());
+        let directory = Directory::follow(Arc::new(Slow(Arc::clone(&read))), Arc::default());
+        assert!(!directory.is_complete());
+        read.notify_one();
+        let patience = Duration::from_secs(10);
+        assert!(directory.reached(Revision(0), patience).await);
+        assert!(directory.is_complete());
+        directory.stop().await;
     }
 }

@@ -34,6 +34,27 @@ fn told(events: &[Event], kind: &str) -> BTreeMap<u64, usize> {
     told
 }
 
+/// The feed has no end, but who asks by HEAD does not view it.
+#[tokio::test]
+async fn head_of_the_feed_is_answered_and_that_is_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let answer = up.admin_request(Method::HEAD, EVENTS).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let kind = answer.headers()["content-type"].to_str().unwrap();
+    assert!(kind.starts_with("text/event-stream"), "{kind}");
+    wait::until("nobody to view", || async {
+        let (_, system) = up.api(Method::GET, "system", None).await;
+        if system["ingress"]["viewers"] == 0 {
+            Ok(())
+        } else {
+            Err(system.to_string())
+        }
+    })
+    .await;
+    up.stop().await;
+}
+
 #[tokio::test]
 async fn a_viewer_sees_everything_once_however_often_it_reconnects() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ mod demo;
 mod settings;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use prometheus_client::registry::Registry;
@@ -37,7 +37,7 @@ pub async fn run(options: UpOptions) -> Result<()> {
     let grace = Duration::from_secs(options.grace_seconds);
     let stop = stop_signal()?;
     let settings = Settings::load(&options)?;
-    if let Some(running) = Running::start(settings, &stop).await? {
+    if let Some(running) = Running::start(settings, grace, &stop).await? {
         stop.cancelled().await;
         running.stop(grace).await;
     }
@@ -55,8 +55,12 @@ struct Running {
 }
 
 impl Running {
-    /// Starts everything; `None`: it was told to `stop` before it had reached NATS.
-    async fn start(mut settings: Settings, stop: &CancellationToken) -> Result<Option<Self>> {
+    /// Starts everything; `None`: it was told to `stop` before it had reached NATS. `grace`: how long stopping may take.
+    async fn start(
+        mut settings: Settings,
+        grace: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Option<Self>> {
         let sandbox = match settings.sandbox.take() {
             Some(place) => Some(start_sandbox(&mut settings, place).await?),
             None => None,
@@ -103,7 +107,7 @@ impl Running {
         })
         .await;
         let demo = if sandbox.is_some() {
-            demo::receiver(&backbone, &directory, settings.is_first_start).await?
+            demo::receiver(&backbone, &directory).await?
         } else {
             None
         };
@@ -123,6 +127,7 @@ impl Running {
                 snapshots,
                 folder: settings.folder.path().to_owned(),
             }),
+            grace,
         })?;
         until_there.stop().await;
         readiness.started();
@@ -146,10 +151,13 @@ impl Running {
         }))
     }
 
-    /// Stops in the order in which nothing new comes: callers, then actions, then what they stand on.
+    /// Stops in the order in which nothing new comes: callers, then actions, then what they stand on. Actions have what
+    /// callers leave of `grace`.
     async fn stop(self, grace: Duration) {
-        self.ingress.stop(grace).await;
-        self.worker.stop(grace).await;
+        let begun = Instant::now();
+        self.ingress.stop().await;
+        let left = grace.saturating_sub(begun.elapsed());
+        self.worker.stop(left).await;
         self.directory.stop().await;
         self.carrier.close().await;
         if let Some(sandbox) = self.sandbox {

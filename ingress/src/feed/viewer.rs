@@ -70,6 +70,10 @@ impl Viewer {
     }
 
     async fn next(&self, stage: Stage) -> Option<(Bytes, Stage)> {
+        // What it missed may be long.
+        if self.stop.is_cancelled() {
+            return None;
+        }
         match stage {
             Stage::Begin(begins, None) => {
                 let place = begins.place;

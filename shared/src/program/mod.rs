@@ -5,6 +5,7 @@ mod allocator;
 pub mod causes;
 pub mod data_folder;
 pub mod fleet_options;
+pub mod head;
 pub mod listener;
 pub mod log_options;
 pub mod probes;

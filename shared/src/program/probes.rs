@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, Resource, web};
 use prometheus_client::registry::Registry;
 use serde_json::{Map, json};
 use tokio::task::JoinHandle;
 
+use super::head::answer_head;
 use crate::telemetry::Readiness;
 
 /// What the probes tell.
@@ -46,6 +48,7 @@ impl ProbeServer {
         let probes = probes.clone();
         let server = HttpServer::new(move || {
             App::new()
+                .wrap(from_fn(answer_head))
                 .configure(|routes| probes.clone().configure(routes))
                 .default_service(web::to(not_yet))
         })
@@ -120,13 +123,13 @@ async fn not_yet() -> HttpResponse {
     )
 }
 
-/// A resource that answers methods other than GET with 405.
+/// A resource that answers methods other than GET and HEAD with 405.
 fn probe(path: &str) -> Resource {
     web::resource(path).default_service(web::to(async || {
-        let mut answer = refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here");
-        answer
-            .headers_mut()
-            .insert(ALLOW, "GET".parse().expect("GET is a header's value"));
+        let message = "only GET and HEAD are answered here";
+        let mut answer = refusal(StatusCode::METHOD_NOT_ALLOWED, message);
+        let allow = HeaderValue::from_static("GET, HEAD");
+        answer.headers_mut().insert(ALLOW, allow);
         answer
     }))
 }
