@@ -30,14 +30,9 @@ impl Notification {
             return None;
         }
         let status = body.get("status")?.as_str()?;
-        let reason = body
-            .get("notification_reason")
-            .or_else(|| body.get("notificationReason"))
-            .and_then(Value::as_str)
-            .unwrap_or_default();
         Some(Self {
             is_resolved: status == "resolved",
-            is_repeat: reason.to_ascii_lowercase().contains("repeat"),
+            is_repeat: reason(body).to_ascii_lowercase().contains("repeat"),
         })
     }
 }
@@ -70,10 +65,18 @@ pub fn dedupe_key(body: &Value) -> Option<String> {
         text(body, "receiver"),
         text(body, "groupKey"),
         alerts,
-        text(body, "notification_reason"),
+        reason(body),
     );
     let digest = Sha256::digest(serde_json::to_vec(&identity).ok()?);
     Some(format!("alert:{}", hex::encode(digest)))
+}
+
+/// Why a notification was sent, under either of its names; empty where it does not say.
+fn reason(body: &Value) -> &str {
+    ["notification_reason", "notificationReason"]
+        .into_iter()
+        .find_map(|field| body.get(field)?.as_str())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -107,5 +110,18 @@ mod tests {
         assert_eq!(key(json!([one, two])), key(json!([two, one])));
         assert_ne!(key(json!([one, two])), key(json!([one])));
         assert_eq!(dedupe_key(&json!({"a": 1})), None);
+    }
+
+    #[test]
+    fn a_repeat_is_one_under_either_name_of_the_reason() {
+        let first = notification(&json!([]));
+        let keys = ["notification_reason", "notificationReason"].map(|field| {
+            let mut repeat = first.clone();
+            repeat[field] = json!("repeat interval");
+            assert!(Notification::in_body(&repeat).unwrap().is_repeat, "{field}");
+            dedupe_key(&repeat)
+        });
+        assert_eq!(keys[0], keys[1]);
+        assert_ne!(keys[0], dedupe_key(&first));
     }
 }
