@@ -10,9 +10,10 @@ use crate::domain::ids::{ReceiverId, TriggerId};
 use crate::domain::kind::{ForwardPost, Kind, ServiceUpgrade};
 use crate::domain::ledger::{Action, Child, Draft, GroupState};
 use crate::domain::outcome::{Code, Verdict};
-use crate::domain::push::Notice;
+use crate::domain::push::{Notice, Push, is_same_repository};
 use crate::domain::receiver::Receiver;
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::Trigger;
 
 /// How many services a sentence names.
 const MOST_NAMED: usize = 10;
@@ -184,14 +185,20 @@ impl View {
             Ok(push) => push,
             Err(verdict) => return Ok(verdict),
         };
-        let newest = later.iter().rev().find(|other| {
-            other.receiver_id() == receiver.id
-                && checks::regardless(other.trigger(), other.receiver(), now).is_ok()
-                && service_upgrade::wanted(config, other.trigger().notice.as_ref()).is_ok()
-        });
+        // From the newest on.
+        let newer = || {
+            later.iter().rev().filter_map(|other| {
+                let is_meant = other.receiver_id() == receiver.id
+                    && checks::regardless(other.trigger(), other.receiver(), now).is_ok();
+                let notice = other.trigger().notice.as_ref();
+                let push = is_meant.then(|| service_upgrade::wanted(config, notice));
+                Some((other.trigger().accepted_at, push?.ok()?))
+            })
+        };
+        let newest = newer().next();
         if !self.settled.contains(&receiver.id) {
             let first = waiting.trigger().accepted_at;
-            let last = newest.map_or(first, |newest| newest.trigger().accepted_at);
+            let last = newest.map_or(first, |(accepted_at, _)| accepted_at);
             let start = service_upgrade::starts_at(config, first, last);
             if now < start {
                 self.wait_until = Some(start);
@@ -199,9 +206,12 @@ impl View {
             }
             self.settled.insert(receiver.id);
         }
-        if newest.is_some() {
+        let superseded = || {
             let message = "another push came before this one's upgrade had started";
-            return Ok(Verdict::new(Code::Superseded, message));
+            Ok(Verdict::new(Code::Superseded, message))
+        };
+        if newer().any(|(_, newer)| is_same_repository(&newer.image, &push.image)) {
+            return superseded();
         }
         let services = match &self.target {
             Target::Unknown => return Err(End),
@@ -214,6 +224,12 @@ impl View {
             .filter(|service| service.takes(&push.image))
             .cloned()
             .collect();
+        // Where services take any image, the newest push is for all of them; elsewhere, each repository's is for its own.
+        let is_for_others =
+            |service: &MatchedService| newer().any(|(_, newer)| service.takes(&newer.image));
+        if !concerned.is_empty() && concerned.iter().all(is_for_others) {
+            return superseded();
+        }
         let services = match service_upgrade::none_concerned(config, push, services, &concerned) {
             Some(verdict) => return Ok(verdict),
             None => &concerned,
@@ -251,19 +267,25 @@ impl View {
             let message = "the service took its part of this upgrade before";
             return Ok(Verdict::new(Code::Duplicate, message));
         }
-        let is_later = |other: &Waiting| {
-            other.receiver_id() == receiver.id && other.trigger().parent_sequence > Some(parent)
+        let Some(push) = told(trigger) else {
+            return Ok(misplaced());
         };
-        if later.iter().any(is_later) {
+        let newer = || {
+            later
+                .iter()
+                .filter(|other| {
+                    other.receiver_id() == receiver.id
+                        && other.trigger().parent_sequence > Some(parent)
+                })
+                .filter_map(|other| told(other.trigger()))
+        };
+        let superseded = || {
             let message = "another push came before the service's upgrade had started";
-            return Ok(Verdict::new(Code::Superseded, message));
+            Ok(Verdict::new(Code::Superseded, message))
+        };
+        if newer().any(|newer| is_same_repository(&newer.image, &push.image)) {
+            return superseded();
         }
-        let Some(Notice::Pushed(pushes)) = &trigger.notice else {
-            return Ok(misplaced());
-        };
-        let Some(push) = pushes.first() else {
-            return Ok(misplaced());
-        };
         let service = match &self.target {
             Target::Unknown => return Err(End),
             Target::Hopeless(verdict) => return Ok(verdict.clone()),
@@ -274,6 +296,9 @@ impl View {
         };
         match service_upgrade::upgrade(config, push, service) {
             Err(verdict) => Ok(verdict),
+            Ok(_) if newer().any(|newer| service_upgrade::covers(config, newer, push, service)) => {
+                superseded()
+            }
             Ok(action) => {
                 let message = format!("upgraded {} to {push}", service.name);
                 self.last_action = Some(action);
@@ -282,6 +307,14 @@ impl View {
                 Ok(Verdict::new(Code::Upgraded, message))
             }
         }
+    }
+}
+
+/// The push that a part of an upgrade is about.
+fn told(trigger: &Trigger) -> Option<&Push> {
+    match &trigger.notice {
+        Some(Notice::Pushed(pushes)) => pushes.first(),
+        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@ use stormhook_shared::domain::group::GroupKey;
 use stormhook_shared::domain::ids::{Sequence, TriggerId};
 use stormhook_shared::domain::kind::Target;
 use stormhook_shared::domain::ledger::{Child, Plan};
-use stormhook_shared::domain::outcome::{CalledReceiver, Code, Outcome, Status};
+use stormhook_shared::domain::outcome::{CalledReceiver, Code, Outcome, Status, Verdict};
 use stormhook_shared::domain::push::{Notice, Push};
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::domain::trigger::{Source, Trigger};
@@ -40,37 +40,24 @@ impl Performer<'_> {
                 attempts: 0,
             });
         };
-        let mut failed = Vec::new();
         let mut waiting = Vec::new();
         for child in services {
             let trigger = self.child(parent.id, parent.sequence, receiver, push, child);
             waiting.push((child, self.append(trigger).await?));
         }
         self.tell(&format!("the upgrades of {} services", services.len()));
+        let mut verdicts = Vec::new();
         for (child, sequence) in waiting {
-            let outcome = self.outcome(sequence).await?;
-            if !matches!(
-                outcome.verdict.code.status(),
-                Status::Succeeded | Status::Skipped
-            ) {
-                failed.push(format!("{}: {}", child.name, outcome.verdict.message));
-            }
+            verdicts.push((&child.name, self.outcome(sequence).await?.verdict));
         }
         let attempts = 1;
-        if failed.is_empty() {
-            return Ok(End::Done { attempts });
-        }
-        let told: Vec<_> = failed.iter().take(MOST_TOLD).cloned().collect();
-        let message = format!(
-            "{} of {} upgrades to {push} failed: {}",
-            failed.len(),
-            services.len(),
-            told.join("; ")
-        );
-        Ok(End::Failed {
-            code: Code::UpgradeFailed,
-            message,
-            attempts,
+        Ok(match summary(push, &verdicts) {
+            None => End::Done { attempts },
+            Some(Verdict { code, message, .. }) => End::Failed {
+                code,
+                message,
+                attempts,
+            },
         })
     }
 
@@ -166,6 +153,101 @@ impl Performer<'_> {
                 // It was set aside just now, and comes again.
                 Ok(_) | Err(_) => pause(&mut pauses, None, self.stop).await?,
             }
+        }
+    }
+}
+
+/// What became of an upgrade whose services came to these verdicts; `None` if all were upgraded.
+fn summary(push: &Push, verdicts: &[(&String, Verdict)]) -> Option<Verdict> {
+    let all = verdicts.len();
+    let of = |is_meant: fn(&Verdict) -> bool| -> Vec<_> {
+        let meant = verdicts.iter().filter(|(_, verdict)| is_meant(verdict));
+        meant.collect()
+    };
+    let failed = of(|verdict| !is_done(verdict) && !is_skipped(verdict));
+    let skipped = of(is_skipped);
+    if !failed.is_empty() {
+        let (count, told) = (failed.len(), told(&failed));
+        let message = format!("{count} of {all} upgrades to {push} failed: {told}");
+        return Some(Verdict::new(Code::UpgradeFailed, message));
+    }
+    let (_, first) = skipped.first()?;
+    let (count, told) = (skipped.len(), told(&skipped));
+    Some(if count == all {
+        let message = format!("none of {all} services was upgraded to {push}: {told}");
+        Verdict::new(first.code, message)
+    } else {
+        let done = all - count;
+        let message = format!("upgraded {done} of {all} services to {push}; {told}");
+        Verdict::new(Code::Upgraded, message)
+    })
+}
+
+/// A part that was taken before is not skipped.
+fn is_done(verdict: &Verdict) -> bool {
+    verdict.code.status() == Status::Succeeded || verdict.code == Code::Duplicate
+}
+
+fn is_skipped(verdict: &Verdict) -> bool {
+    verdict.code.status() == Status::Skipped && !is_done(verdict)
+}
+
+fn told(verdicts: &[&(&String, Verdict)]) -> String {
+    let told = verdicts
+        .iter()
+        .take(MOST_TOLD)
+        .map(|(name, verdict)| format!("{name}: {}", verdict.message));
+    told.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upgrade_tells_what_became_of_each_service() {
+        let push = Push {
+            image: "example/web".to_owned(),
+            tag: "v2".to_owned().try_into().unwrap(),
+            digest: None,
+        };
+        let (web, api) = ("web".to_owned(), "api".to_owned());
+        let summary = |one: Code, other: Code| {
+            let verdicts = [
+                (&web, Verdict::new(one, "first".to_owned())),
+                (&api, Verdict::new(other, "second".to_owned())),
+            ];
+            summary(&push, &verdicts).map(|verdict| (verdict.code, verdict.message))
+        };
+        assert_eq!(summary(Code::Upgraded, Code::Upgraded), None);
+        assert_eq!(summary(Code::Upgraded, Code::Duplicate), None);
+        for (one, other, code, message) in [
+            (
+                Code::Upgraded,
+                Code::UpgradeFailed,
+                Code::UpgradeFailed,
+                "1 of 2 upgrades to example/web:v2 failed: api: second",
+            ),
+            (
+                Code::ServiceRemoved,
+                Code::ReceiverDisabled,
+                Code::UpgradeFailed,
+                "1 of 2 upgrades to example/web:v2 failed: web: first",
+            ),
+            (
+                Code::ReceiverDisabled,
+                Code::Upgraded,
+                Code::Upgraded,
+                "upgraded 1 of 2 services to example/web:v2; web: first",
+            ),
+            (
+                Code::ReceiverDisabled,
+                Code::ReceiverDisabled,
+                Code::ReceiverDisabled,
+                "none of 2 services was upgraded to example/web:v2: web: first; api: second",
+            ),
+        ] {
+            assert_eq!(summary(one, other), Some((code, message.to_owned())));
         }
     }
 }
