@@ -129,6 +129,14 @@ pub struct HostSeen {
     pub is_manager: bool,
 }
 
+impl HostSeen {
+    /// Whether `name` is what it is called, up to the first dot and without case.
+    pub fn is_called(&self, name: &str) -> bool {
+        let short = |name: &str| name.split('.').next().unwrap_or_default().to_lowercase();
+        short(&self.name) == short(name)
+    }
+}
+
 /// A service that carries the labels that were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MatchedService {

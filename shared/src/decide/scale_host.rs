@@ -120,6 +120,12 @@ impl HostGroup {
         self.hosts.iter().any(|host| matches!(host, Host::Coming))
     }
 
+    /// Whether hosts are to be cloned.
+    fn is_adding(&self) -> bool {
+        let mut hosts = self.hosts.iter();
+        hosts.any(|host| matches!(host, Host::Planned(_)))
+    }
+
     /// The verdict on one trigger that finds the group as it is, and leaves it as the trigger wants it. Hosts that are
     /// to go keep their names until they are gone: whoever adds others waits for that.
     pub(super) fn decide(
@@ -216,7 +222,15 @@ impl HostGroup {
             );
             return Ok(Err(Verdict::new(Code::NoRemovableHost, message)));
         }
-        let names: Vec<_> = (0..fewer).filter_map(|_| self.remove(config)).collect();
+        let mut fewer_there = self.clone();
+        let names: Vec<_> = (0..fewer)
+            .filter_map(|_| fewer_there.remove(config))
+            .collect();
+        // No host that works goes for one that may never come up.
+        if !fewer_there.removed.is_empty() && self.is_adding() {
+            return Err(End);
+        }
+        *self = fewer_there;
         let verb = match &self.growth {
             Growing::Pool(_) if !config.remove => "drained",
             _ => "removed",
@@ -492,11 +506,21 @@ mod tests {
         up(&mut both, 2);
         down(&mut both, 1, DeleteOption::MostRecent);
         assert_eq!(created(&both).len(), 1);
-        down(&mut both, 1, DeleteOption::LeastRecent);
-        assert_eq!(removed(&both), ["1h1"]);
-        assert_eq!(both.count(), 1);
+        let fewer = config(Direction::Down, 1, DeleteOption::LeastRecent);
+        let next = both.decide(&fewer, OnLimit::Reject, Wish::AsConfigured);
+        assert!(next.is_err(), "web1 stays until web2 has come up");
+        assert_eq!((created(&both).len(), both.count()), (1, 2));
+        down(&mut both, 1, DeleteOption::MostRecent);
+        assert_eq!(both.action(), None);
+    }
+
+    #[test]
+    fn nothing_is_added_before_what_is_to_go_is_gone() {
+        let mut fewer = group(&[host("1h1", "web1", 9), host("1h2", "web2", 5)]);
+        down(&mut fewer, 1, DeleteOption::LeastRecent);
+        assert_eq!(removed(&fewer), ["1h1"]);
         let more = config(Direction::Up, 1, DeleteOption::MostRecent);
-        let next = both.decide(&more, OnLimit::Reject, Wish::AsConfigured);
-        assert!(next.is_err(), "the removal is done first");
+        let next = fewer.decide(&more, OnLimit::Reject, Wish::AsConfigured);
+        assert!(next.is_err(), "web1 has its name until it is gone");
     }
 }

@@ -1,6 +1,6 @@
 //! A container platform: what triggers act upon.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -91,12 +91,17 @@ pub enum Need {
 /// What is remembered between the steps of one action, besides what can be seen on the platform.
 #[derive(Debug, Clone)]
 pub struct Notes {
-    /// What was begun in this process, in the platform's terms.
-    pub begun: BTreeSet<String>,
+    /// What was begun in this process, in the platform's terms, and when.
+    begun: BTreeMap<String, Instant>,
     /// Somebody else may have begun before.
     pub is_resumed: bool,
     /// When the action was decided on: the same for whoever performs it, and another for each of a group's actions.
     pub decided_at: Timestamp,
+    /// The ids that the platform gave to what was made in this process, by its name.
+    pub made: BTreeMap<String, String>,
+    /// Why the platform refused to make something, by its name.
+    pub refused: BTreeMap<String, String>,
+    deadline: Option<Timestamp>,
     calls: u32,
     lease: Lease,
 }
@@ -105,21 +110,62 @@ impl Notes {
     /// Notes for an action that was decided at a time, and is pursued under `lease`.
     pub fn new(lease: Lease, decided_at: Timestamp, is_resumed: bool) -> Self {
         Self {
-            begun: BTreeSet::new(),
+            begun: BTreeMap::new(),
             is_resumed,
             decided_at,
+            made: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            deadline: None,
             calls: 0,
             lease,
         }
     }
 
+    /// The same for an action that nothing may be begun for at `deadline` or later.
+    #[must_use]
+    pub fn until(self, deadline: Timestamp) -> Self {
+        Self {
+            deadline: Some(deadline),
+            ..self
+        }
+    }
+
     /// To be asked just before each changing call that may take `timeout`: it must be over before the lease is.
     pub fn permit(&mut self, timeout: Duration) -> Result<(), PlatformError> {
+        if self.is_late() {
+            return Err(PlatformError::DeadlineOver);
+        }
+        self.permit_last(timeout)
+    }
+
+    /// The same for a call that only ends what was begun: better late than left half done.
+    pub fn permit_last(&mut self, timeout: Duration) -> Result<(), PlatformError> {
         if !self.lease.outlasts(timeout, Instant::now()) {
             return Err(PlatformError::LeaseEnds);
         }
         self.calls += 1;
         Ok(())
+    }
+
+    /// Whether the deadline is over.
+    fn is_late(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| Timestamp::now() >= deadline)
+    }
+
+    /// Notes that `what` was begun now.
+    pub fn begin(&mut self, what: impl Into<String>) {
+        self.begun.insert(what.into(), Instant::now());
+    }
+
+    /// Whether `what` was begun in this process.
+    pub fn has_begun(&self, what: &str) -> bool {
+        self.begun.contains_key(what)
+    }
+
+    /// For how long `what` has gone on, if it was begun in this process.
+    pub fn going_for(&self, what: &str) -> Option<Duration> {
+        self.begun.get(what).map(Instant::elapsed)
     }
 
     /// How many changing calls were made.
@@ -185,12 +231,32 @@ pub enum PlatformError {
     /// The call was not made, as the right to make it may end before the call does.
     #[error("the partition's lease ends too soon for another call")]
     LeaseEnds,
+    /// The call was not made, as the action's deadline is over.
+    #[error("the deadline is over")]
+    DeadlineOver,
     /// The same call will never succeed.
     #[error("{message}")]
     Refused {
         /// What was called, and the platform's own words.
         message: String,
     },
+}
+
+impl PlatformError {
+    /// The same for a request that was passed on: if the platform took it, it may be the service behind the platform's
+    /// proxy that is slow or down.
+    #[must_use]
+    pub fn behind_proxy(mut self) -> Self {
+        if let Self::Transient {
+            is_untouched,
+            is_down,
+            ..
+        } = &mut self
+        {
+            *is_down &= *is_untouched;
+        }
+        self
+    }
 }
 
 /// Why a receiver's target, or what it asks for, cannot be had.

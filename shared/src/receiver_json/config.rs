@@ -217,7 +217,7 @@ fn forward_post(fields: &mut Fields) -> Result<ForwardPost, FieldError> {
     })?;
     let service_name = fields.text("serviceName", 1, LONGEST_SERVICE_ID)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
-    if !service_name.chars().all(plain) {
+    if !service_name.chars().all(plain) || !is_path(&service_name) {
         let message = format!("serviceName must be a service's name, but it is {service_name:?}");
         return Err(invalid(FieldProblem::InvalidFormat, "serviceName", message));
     }
@@ -255,11 +255,14 @@ fn forward_post(fields: &mut Fields) -> Result<ForwardPost, FieldError> {
     })
 }
 
-/// No step out of the service's own paths, no query, no control characters.
+/// No step out of the service's own paths, however it is written, no query, no control characters.
 fn is_path(path: &str) -> bool {
-    !path.contains(['?', '#', '\\'])
-        && !path.chars().any(char::is_control)
-        && !path.split('/').any(|part| matches!(part, "." | ".."))
+    let written = path.to_ascii_lowercase().replace("%2e", ".");
+    !written.contains(['?', '#', '\\'])
+        && !written.contains("%2f")
+        && !written.contains("%5c")
+        && !written.chars().any(char::is_control)
+        && !written.split('/').any(|part| matches!(part, "." | ".."))
 }
 
 fn selector(fields: &mut Fields, field: &str) -> Result<Selector, FieldError> {

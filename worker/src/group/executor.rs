@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::Hold;
 use super::part::{Part, readable};
-use super::performance::{End, Interrupted, Performer, pause, pauses};
+use super::performance::{End, Interrupted, Performer, pause, pause_before, pauses};
 use super::queue::{GroupQueue, Taken};
 use crate::context::Context;
 use crate::metrics::Sample;
@@ -331,7 +331,10 @@ impl Executor {
             Err(PlatformError::Transient { message, .. }) => {
                 self.give_up(&message, batch, since).await
             }
-            Err(PlatformError::LeaseEnds) => Err(Setback::Interrupted),
+            // Looking needs neither a lease nor a deadline.
+            Err(PlatformError::LeaseEnds | PlatformError::DeadlineOver) => {
+                Err(Setback::Interrupted)
+            }
         }
     }
 
@@ -348,16 +351,16 @@ impl Executor {
                 Err(error @ PlatformError::Transient { .. }) => error,
                 result => return Ok(result),
             };
-            if Timestamp::now() >= deadline {
-                return Ok(Err(error));
-            }
             let PlatformError::Transient { retry_after, .. } = &error else {
                 return Ok(Err(error));
             };
             tracing::debug!(group = %self.key, %error, "the platform cannot be read, trying again");
             let told = format!("the platform, which cannot be read and is tried again: {error}");
             self.context.progress.tell(&self.key, told);
-            pause(&mut pauses, *retry_after, &self.stop).await?;
+            pause_before(deadline, &mut pauses, *retry_after, &self.stop).await?;
+            if Timestamp::now() >= deadline {
+                return Ok(Err(error));
+            }
         }
     }
 
@@ -376,11 +379,16 @@ impl Executor {
         let Some(action) = decided.action.take() else {
             return self.settle(decided, now).await;
         };
+        let deadline = first.deadline(since);
+        if now >= deadline {
+            let told = "the platform could be read only after it";
+            return self.give_up(told, batch, since).await;
+        }
         let plan = Plan {
             action,
             drafts: decided.drafts,
             decided_at: now,
-            deadline: first.deadline(since),
+            deadline,
             drift: decided.drift,
             calls: std::mem::take(&mut self.calls),
         };
@@ -391,7 +399,7 @@ impl Executor {
             .group
             .as_ref()
             .is_some_and(|group| group.state.settled < first.sequence());
-        if is_left && Timestamp::now() >= first.deadline(since) {
+        if is_left && Timestamp::now() >= deadline {
             let reason = hindrance.unwrap_or_else(|| "it could not be performed".to_owned());
             return self.give_up(&reason, batch, since).await;
         }

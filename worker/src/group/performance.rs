@@ -39,7 +39,7 @@ pub(super) struct Performer<'a> {
 pub(super) enum End {
     /// Its goal is there.
     Done { attempts: u32 },
-    /// It failed for good.
+    /// It failed for good, or came to something else than was planned.
     Failed {
         code: Code,
         message: String,
@@ -129,7 +129,7 @@ impl Performer<'_> {
             may_have_acted: !is_own,
             is_unread: !is_own,
         };
-        let mut notes = Notes::new(self.lease.clone(), plan.decided_at, !is_own);
+        let mut notes = self.notes(plan, !is_own);
         // A platform with versions refuses a stale write itself: no need to look again before the first.
         let mut look_first = !(is_own && change.version.is_some());
         let mut pauses = pauses();
@@ -148,12 +148,15 @@ impl Performer<'_> {
                     self.lease_prolonged().await?;
                     continue;
                 }
+                error @ PlatformError::DeadlineOver => (error.to_string(), None),
                 PlatformError::Transient {
                     message,
                     retry_after,
                     ..
                 } => (message, retry_after),
             };
+            self.tell(&message);
+            pause_before(plan.deadline, &mut pauses, retry_after, self.stop).await?;
             if Timestamp::now() >= plan.deadline {
                 return Ok(match self.look(plan, &mut change, &mut tries).await {
                     Ok(Some(end)) => end,
@@ -161,8 +164,6 @@ impl Performer<'_> {
                 });
             }
             tracing::debug!(group = %self.group, attempts = tries.attempts, message, "trying again");
-            self.tell(&message);
-            pause(&mut pauses, retry_after, self.stop).await?;
         }
     }
 
@@ -227,7 +228,7 @@ impl Performer<'_> {
     /// that it failed.
     async fn forward(&self, plan: &Plan, request: &Request<'_>) -> Result<End, Interrupted> {
         let mut pauses = pauses();
-        let mut notes = Notes::new(self.lease.clone(), plan.decided_at, false);
+        let mut notes = self.notes(plan, false);
         loop {
             let passed_on = self.pass_on(request, &mut notes).await;
             let attempts = notes.calls();
@@ -244,22 +245,24 @@ impl Performer<'_> {
                         attempts,
                     });
                 }
+                Err(error @ PlatformError::DeadlineOver) => (error.to_string(), None),
                 Err(PlatformError::Transient {
                     message,
                     retry_after,
                     ..
                 }) => (message, retry_after),
             };
-            if Timestamp::now() >= plan.deadline {
-                return Ok(End::Failed {
-                    code: Code::DeadlineExceeded,
-                    message: format!("{}, but gave up at the deadline: {message}", plan.action),
-                    attempts,
-                });
-            }
             self.tell(&message);
-            pause(&mut pauses, retry_after, self.stop).await?;
+            pause_before(plan.deadline, &mut pauses, retry_after, self.stop).await?;
+            if Timestamp::now() >= plan.deadline {
+                return Ok(late(plan, &message, attempts));
+            }
         }
+    }
+
+    /// What is noted while `plan` is performed.
+    pub(super) fn notes(&self, plan: &Plan, is_resumed: bool) -> Notes {
+        Notes::new(self.lease.clone(), plan.decided_at, is_resumed).until(plan.deadline)
     }
 
     /// What the action waits for.
@@ -297,6 +300,15 @@ impl Performer<'_> {
             () = self.lease.prolonged() => Ok(()),
             () = self.stop.cancelled() => Err(Interrupted),
         }
+    }
+}
+
+/// The end of a plan that did not come to its goal in time.
+pub(super) fn late(plan: &Plan, what: &str, attempts: u32) -> End {
+    End::Failed {
+        code: Code::DeadlineExceeded,
+        message: format!("{}, but gave up at the deadline: {what}", plan.action),
+        attempts,
     }
 }
 
@@ -384,5 +396,35 @@ pub(crate) async fn pause(
         biased;
         () = tokio::time::sleep(pause) => Ok(()),
         () = stop.cancelled() => Err(Interrupted),
+    }
+}
+
+/// The same, but not beyond `deadline`, whatever the platform asks for.
+pub(super) async fn pause_before(
+    deadline: Timestamp,
+    pauses: &mut ExponentialBackoff,
+    retry_after: Option<Duration>,
+    stop: &CancellationToken,
+) -> Result<(), Interrupted> {
+    let left = deadline.since(Timestamp::now());
+    tokio::time::timeout(left, pause(pauses, retry_after, stop))
+        .await
+        .unwrap_or(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_ends_at_the_deadline_whatever_the_platform_asks_for() {
+        let begun = Instant::now();
+        let deadline = Timestamp::now().plus(Duration::from_secs(7));
+        let stop = CancellationToken::new();
+        let paused = pause_before(deadline, &mut pauses(), Some(Duration::MAX), &stop).await;
+        assert_eq!(paused, Ok(()));
+        assert!(begun.elapsed() < Duration::from_secs(8));
     }
 }

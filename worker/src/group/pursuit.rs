@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
-use stormhook_shared::decide::Seen;
+use stormhook_shared::decide::{HostSeen, Seen};
 use stormhook_shared::domain::ledger::{Action, Plan};
 use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::platform::{Need, News, Notes, PlatformError, Step};
 
-use super::performance::{End, Interrupted, LONGEST_PAUSE, Performer, pauses};
+use super::performance::{End, Interrupted, LONGEST_PAUSE, Performer, late, pauses};
 
 /// The longest pause between two looks at what goes on by itself.
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
@@ -27,12 +27,12 @@ enum Progressing {
 impl Performer<'_> {
     /// Takes an action step by step to its end.
     pub(super) async fn pursue(&self, plan: &Plan, is_own: bool) -> Result<End, Interrupted> {
-        let mut notes = Notes::new(self.lease.clone(), plan.decided_at, !is_own);
+        let mut notes = self.notes(plan, !is_own);
         // From before the first look, so that nothing is missed after it.
         let mut news = self.platform.news(&plan.action);
         let mut looks = looks();
         let mut failures = pauses();
-        let mut before = String::new();
+        let mut before = "nothing more was done".to_owned();
         loop {
             let (what, rest) = match self.step(plan, &mut notes).await {
                 Ok(Progressing::Ended(end)) => return Ok(end),
@@ -47,6 +47,9 @@ impl Performer<'_> {
                 Err(PlatformError::LeaseEnds) => {
                     self.lease_prolonged().await?;
                     continue;
+                }
+                Err(PlatformError::DeadlineOver) => {
+                    return Ok(late(plan, &before, notes.calls()));
                 }
                 Err(PlatformError::Refused { message }) => {
                     return Ok(End::Failed {
@@ -66,11 +69,7 @@ impl Performer<'_> {
             };
             let left = plan.deadline.since(Timestamp::now());
             if left.is_zero() {
-                return Ok(End::Failed {
-                    code: Code::DeadlineExceeded,
-                    message: format!("{}, but gave up at the deadline: {what}", plan.action),
-                    attempts: notes.calls(),
-                });
+                return Ok(late(plan, &what, notes.calls()));
             }
             self.tell(&what);
             // After a failure the platform is left alone, whatever it tells.
@@ -107,10 +106,19 @@ impl Performer<'_> {
 
     async fn step(&self, plan: &Plan, notes: &mut Notes) -> Result<Progressing, PlatformError> {
         if notes.calls() == 0
-            && !notes.is_resumed
-            && let Some(reason) = self.changed_since(plan).await?
+            && let Some(reason) = self.changed_since(plan, notes.is_resumed).await?
         {
-            return Ok(Progressing::Ended(End::NotPerformed { reason }));
+            return Ok(Progressing::Ended(if notes.is_resumed {
+                End::Failed {
+                    code: Code::Uncertain,
+                    message: format!(
+                        "{reason}: somebody changed the group meanwhile, and nobody can know what was done before that"
+                    ),
+                    attempts: 0,
+                }
+            } else {
+                End::NotPerformed { reason }
+            }));
         }
         let step = self.platform.pursue(&plan.action, notes).await?;
         let attempts = notes.calls();
@@ -128,18 +136,64 @@ impl Performer<'_> {
         })
     }
 
-    /// What is not as it was when `plan` was decided, so that its bounds would not hold.
-    async fn changed_since(&self, plan: &Plan) -> Result<Option<String>, PlatformError> {
-        let Action::ScaleHosts { from, .. } = &plan.action else {
+    /// What is not as it was when `plan` was decided, but for what the plan itself may have done, so that its bounds
+    /// would not hold.
+    async fn changed_since(
+        &self,
+        plan: &Plan,
+        is_resumed: bool,
+    ) -> Result<Option<String>, PlatformError> {
+        if !matches!(plan.action, Action::ScaleHosts { .. }) {
             return Ok(None);
-        };
+        }
         let Seen::Hosts(found) = self.platform.observe(self.group, Need::Everything).await? else {
-            return Ok(Some("the group cannot be read any more".to_owned()));
+            return Ok(Some(format!(
+                "{}, but the group cannot be read any more",
+                plan.action
+            )));
         };
+        let (least, most) = hosts_between(&plan.action, is_resumed, &found.hosts);
         let count = found.hosts.len();
-        let is_same = u32::try_from(count) == Ok(*from);
-        Ok((!is_same).then(|| format!("{}, but it has {count} now", plan.action)))
+        Ok((!(least..=most).contains(&count))
+            .then(|| format!("{}, but it has {count} now", plan.action)))
     }
+}
+
+/// How many hosts the group can have, at least and at most, if nobody but `action` changed it since it was decided on,
+/// where `found` are there now.
+fn hosts_between(action: &Action, is_resumed: bool, found: &[HostSeen]) -> (usize, usize) {
+    let Action::ScaleHosts {
+        from,
+        to,
+        create,
+        remove,
+        activate,
+        drain,
+        pool,
+    } = action
+    else {
+        return (0, usize::MAX);
+    };
+    let (from, to) = (*from as usize, *to as usize);
+    if !is_resumed {
+        return (from, from);
+    }
+    if pool.is_some() {
+        // The platform makes and removes them by itself, one after the other.
+        return (from.min(to), from.max(to));
+    }
+    let is_there = |id: &str| found.iter().any(|host| host.id == id);
+    let created = create
+        .iter()
+        .filter(|new| found.iter().any(|host| host.is_called(&new.name)));
+    let added = created.count() + activate.iter().filter(|host| is_there(&host.id)).count();
+    let gone = [remove, drain]
+        .into_iter()
+        .flatten()
+        .filter(|host| !is_there(&host.id))
+        .count();
+    let expected = (from + added).saturating_sub(gone);
+    (expected, expected)
 }
 
 /// The pauses between two looks at what goes on by itself.

@@ -7,9 +7,13 @@ use stormhook_shared::ports::platform::Health;
 
 /// How many failures in a row open it.
 const FAILURES_TO_OPEN: u32 = 5;
-/// How long it stays open at first, and at most.
+/// How long it stays open at first, and at most, unless the platform asks for longer. After that whoever waits asks again:
+/// a probe may have closed it meanwhile.
 const FIRST_REST: Duration = Duration::from_millis(500);
-const LONGEST_REST: Duration = Duration::from_secs(15);
+pub(super) const LONGEST_REST: Duration = Duration::from_secs(15);
+/// The longest that a platform is left alone because it asks for that. One that asks for an hour is mostly back before:
+/// asking once in five minutes does it no harm.
+pub(super) const LONGEST_ASKED: Duration = Duration::from_secs(5 * 60);
 
 /// Whether calls may be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +35,10 @@ impl Breaker {
         }
     }
 
-    /// Whether a call may be made at `now`; if not, how long to wait. A call takes `call_timeout` at most.
+    /// Whether a call may be made at `now`; if not, after how long to ask again. A call takes `call_timeout` at most.
     pub(super) fn admit(&mut self, now: Instant, call_timeout: Duration) -> Result<(), Duration> {
         if let Some(until) = self.rests_until.filter(|until| now < *until) {
-            return Err(until - now);
+            return Err((until - now).min(LONGEST_REST));
         }
         if self.failures < FAILURES_TO_OPEN {
             self.rests_until = None;
@@ -76,8 +80,8 @@ impl Breaker {
                 .saturating_mul(2_u32.saturating_pow(beyond.min(8)))
                 .min(LONGEST_REST)
         });
-        if let Some(rest) = own.max(rest) {
-            self.rests_until = Some(now + rest);
+        if let Some(rest) = own.max(rest.map(|rest| rest.min(LONGEST_ASKED))) {
+            self.rests_until = now.checked_add(rest);
         }
     }
 }
@@ -138,5 +142,15 @@ mod tests {
             breaker.failed(now, None);
         }
         assert_eq!(breaker.admit(now, CALL), Err(LONGEST_REST));
+    }
+
+    #[test]
+    fn a_platform_that_asks_for_ages_is_tried_again_in_minutes() {
+        let now = Instant::now();
+        let mut breaker = Breaker::closed();
+        breaker.failed(now, Some(Duration::MAX));
+        assert_eq!(breaker.health(now).rests_for, Some(LONGEST_ASKED));
+        assert_eq!(breaker.admit(now, CALL), Err(LONGEST_REST));
+        assert_eq!(breaker.admit(now + LONGEST_ASKED, CALL), Ok(()));
     }
 }

@@ -17,7 +17,7 @@ use stormhook_shared::ports::platform::{
 };
 use tokio::sync::Semaphore;
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, LONGEST_ASKED, LONGEST_REST};
 use super::health::ConnectionHealth;
 use super::recording;
 
@@ -67,12 +67,15 @@ impl Gate {
         drop(running);
         let error = result.as_ref().err();
         if let Some(what) = what
-            && error != Some(&PlatformError::LeaseEnds)
+            && !matches!(
+                error,
+                Some(PlatformError::LeaseEnds | PlatformError::DeadlineOver)
+            )
         {
             begun.end_unless_noted(what, error.map(ToString::to_string));
         }
         self.note(&result);
-        result
+        result.map_err(bounded)
     }
 
     fn note<T>(&self, result: &Result<T, PlatformError>) {
@@ -103,6 +106,25 @@ impl Gate {
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The error with a wait that somebody can wait for. That a platform which is down is left alone for as long as it asks is
+/// the breaker's business: whoever asks the breaker again meanwhile goes on as soon as a probe has closed it.
+fn bounded(mut error: PlatformError) -> PlatformError {
+    if let PlatformError::Transient {
+        retry_after: Some(rest),
+        is_down,
+        ..
+    } = &mut error
+    {
+        let longest = if *is_down {
+            LONGEST_REST
+        } else {
+            LONGEST_ASKED
+        };
+        *rest = longest.min(*rest);
+    }
+    error
 }
 
 #[async_trait]
@@ -175,5 +197,26 @@ impl Platform for Gate {
 
     fn news(&self, action: &Action) -> Option<Box<dyn News>> {
         self.platform.news(action)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_wait_for_ages() {
+        for (is_down, longest) in [(true, LONGEST_REST), (false, LONGEST_ASKED)] {
+            let error = PlatformError::Transient {
+                message: "503".to_owned(),
+                retry_after: Some(Duration::MAX),
+                is_untouched: true,
+                is_down,
+            };
+            let PlatformError::Transient { retry_after, .. } = bounded(error) else {
+                panic!("it passes");
+            };
+            assert_eq!(retry_after, Some(longest));
+        }
     }
 }

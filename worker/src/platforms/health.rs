@@ -111,6 +111,7 @@ impl ConnectionHealth {
             Ok(_) => "fine",
             Err(PlatformError::Transient { .. }) => "transient",
             Err(PlatformError::LeaseEnds) => "leaseEnds",
+            Err(PlatformError::DeadlineOver) => "deadlineOver",
             Err(PlatformError::Refused { .. }) => "refused",
         };
         let project = self.project.to_string();

@@ -1,5 +1,6 @@
 //! The platforms: one folder each, and the gate that every connection goes through.
 
+mod authorities;
 mod breaker;
 mod gate;
 mod health;

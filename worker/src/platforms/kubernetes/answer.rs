@@ -154,11 +154,7 @@ pub(super) async fn forwarded(what: &str, response: Response<Body>) -> Result<()
         .collect();
     let message = format!("{what}: {} {start}", head.status);
     let message = message.trim_end().to_owned();
-    let is_passing = head.status.is_server_error()
-        || matches!(
-            head.status,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-        );
+    let is_passing = head.status.is_server_error() || head.status == StatusCode::REQUEST_TIMEOUT;
     Err(if is_passing {
         PlatformError::Transient {
             message,

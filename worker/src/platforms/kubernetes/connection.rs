@@ -178,13 +178,14 @@ impl Connection {
         let answered = async {
             match self.client.send(request).await {
                 Ok(response) => answer::forwarded(&what, response).await,
-                Err(error) => Err(answer::no_answer(&what, &error).into_error()),
+                Err(error) => Err(answer::no_answer(&what, &error).into_error().behind_proxy()),
             }
         };
         let begun = recording::begin();
-        let result = tokio::time::timeout(self.change_timeout, answered)
+        // It may take longer than a lease lasts (docs/decisions/014).
+        let result = tokio::time::timeout(CALL_TIMEOUT, answered)
             .await
-            .unwrap_or_else(|_| Err(answer::too_late(&what).into_error()));
+            .unwrap_or_else(|_| Err(answer::too_late(&what).into_error().behind_proxy()));
         begun.end(what, result.as_ref().err().map(ToString::to_string));
         result
     }

@@ -52,7 +52,7 @@ pub(super) async fn step(
     notes: &mut Notes,
 ) -> Result<Step, PlatformError> {
     let object = answer::optional(connection.get(path).await)?;
-    let is_begun = notes.begun.contains(BEGUN);
+    let is_begun = notes.has_begun(BEGUN);
     let change = match next(upgrade, object.as_ref(), is_begun) {
         Next::Is(step) => return Ok(step),
         Next::Change(change) => change,
@@ -60,7 +60,7 @@ pub(super) async fn step(
     notes.permit(connection.change_timeout())?;
     match connection.patch(path, Patch::Strategic, &change).await {
         Ok(_) => {
-            notes.begun.insert(BEGUN.to_owned());
+            notes.begin(BEGUN);
             let what = format!("the rollout of {} begins", upgrade.address.shown());
             Ok(Step::Underway { what })
         }

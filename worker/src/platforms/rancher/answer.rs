@@ -49,9 +49,20 @@ pub(super) fn optional(result: Result<Value, Failure>) -> Result<Option<Value>, 
     }
 }
 
-/// Reads the answer to `what`.
-pub(super) async fn read(what: &str, mut response: Response) -> Result<Value, Failure> {
+/// Reads the answer to `what`. A change that was answered well may have been done, whatever the answer looks like.
+pub(super) async fn read(
+    what: &str,
+    is_change: bool,
+    mut response: Response,
+) -> Result<Value, Failure> {
     let status = response.status();
+    let unreadable = |message: String| {
+        if is_change && status.is_success() {
+            transient(message, None, false, false)
+        } else {
+            refused(message)
+        }
+    };
     let retry_after = retry_after(response.headers());
     let mut bytes = Vec::new();
     loop {
@@ -60,7 +71,7 @@ pub(super) async fn read(what: &str, mut response: Response) -> Result<Value, Fa
                 bytes.extend_from_slice(&chunk);
             }
             Ok(Some(_)) => {
-                return Err(refused(format!(
+                return Err(unreadable(format!(
                     "{what}: the answer is larger than {LARGEST_ANSWER} bytes"
                 )));
             }
@@ -71,7 +82,7 @@ pub(super) async fn read(what: &str, mut response: Response) -> Result<Value, Fa
     let body: Option<Value> = serde_json::from_slice(&bytes).ok();
     if status.is_success() {
         return body.filter(Value::is_object).ok_or_else(|| {
-            refused(format!(
+            unreadable(format!(
                 "{what}: the answer is not Cattle's JSON; does the project's url end with /v2-beta?"
             ))
         });
@@ -105,11 +116,7 @@ pub(super) async fn forwarded(what: &str, mut response: Response) -> Result<(), 
         .take(LONGEST_MESSAGE)
         .collect();
     let message = format!("{what}: {status} {start}").trim_end().to_owned();
-    let is_passing = status.is_server_error()
-        || matches!(
-            status,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-        );
+    let is_passing = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
     let failure = if is_passing {
         // The service is down, not the platform.
         transient(message, retry_after, false, false)

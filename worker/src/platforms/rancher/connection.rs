@@ -1,7 +1,6 @@
 //! HTTP with a Cattle server. Every path is built on the configured base: links in answers may name another host,
 //! and credentials must never go there.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use reqwest::header::{
@@ -20,12 +19,15 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use url::Url;
 
 use super::answer;
-use crate::platforms::recording;
+use super::rows::{self, Rows};
+use crate::platforms::{authorities, recording};
 
 /// How many things a page of a list has.
 const PAGE: &str = "1000";
 /// How many pages a list may have.
 const MOST_PAGES: usize = 1_000;
+/// How often a list is read that others make shorter meanwhile.
+const MOST_READINGS: usize = 3;
 
 /// Why there can be no connection.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,8 @@ pub enum RancherError {
 pub(super) struct Connection {
     http: reqwest::Client,
     base: Url,
+    /// Where requests to the environment's services go.
+    proxy: Url,
     credentials: Option<(String, Secret)>,
     change_timeout: Duration,
 }
@@ -67,14 +71,12 @@ impl Connection {
             .redirect(redirect::Policy::none())
             .user_agent(concat!("stormhook/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = &options.ca_file {
-            let unusable = |reason: String| RancherError::Authority {
-                path: path.display().to_string(),
-                reason,
-            };
-            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-            let authority = reqwest::Certificate::from_pem(&pem)
-                .map_err(|error| unusable(error.to_string()))?;
-            builder = builder.tls_certs_merge([authority]);
+            let authorities =
+                authorities::read(path).map_err(|reason| RancherError::Authority {
+                    path: path.display().to_string(),
+                    reason,
+                })?;
+            builder = builder.tls_certs_merge(authorities);
         }
         let mut base = options.url.clone();
         base.path_segments_mut()
@@ -83,6 +85,7 @@ impl Connection {
             .extend(["projects", project.as_str()]);
         Ok(Self {
             http: builder.build()?,
+            proxy: proxy(&options.url, project)?,
             base,
             credentials: options.access_key.clone().zip(options.secret_key.clone()),
             change_timeout,
@@ -143,27 +146,12 @@ impl Connection {
     }
 
     /// Passes a request on through the server's proxy.
-    pub(super) async fn forward(
-        &self,
-        project: &ProjectId,
-        request: &Forwarded<'_>,
-    ) -> Result<(), PlatformError> {
-        let mut url = self.base.clone();
-        let (path, query) = match request.path.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (request.path, None),
-        };
-        let Forwarded {
-            service_name, port, ..
-        } = request;
-        url.set_path(&format!(
-            "/r/projects/{project}/{service_name}:{port}{path}"
-        ));
-        url.set_query(query);
+    pub(super) async fn forward(&self, request: &Forwarded<'_>) -> Result<(), PlatformError> {
+        let url =
+            address(&self.proxy, request).map_err(|message| PlatformError::Refused { message })?;
         let what = format!("POST {}", url.path());
         let mut sent = self
             .authorized(self.http.post(url))
-            .timeout(self.change_timeout)
             .body(request.body.to_vec());
         if let Some(content_type) = request.content_type {
             sent = sent.header(CONTENT_TYPE, content_type);
@@ -171,18 +159,32 @@ impl Connection {
         let begun = recording::begin();
         let result = match sent.send().await {
             Ok(response) => answer::forwarded(&what, response).await,
-            Err(error) => Err(answer::no_answer(&what, &error).into_error()),
+            Err(error) => Err(answer::no_answer(&what, &error).into_error().behind_proxy()),
         };
         begun.end(what, result.as_ref().err().map(ToString::to_string));
         result
     }
 
-    /// All resources of a type, over all pages. Rows shift between pages when others are removed meanwhile, so
-    /// the same one can come twice.
+    /// All resources of a type, over all pages, each once.
     pub(super) async fn list(&self, kind: &str) -> Result<Vec<Value>, PlatformError> {
+        for _ in 0..MOST_READINGS {
+            if let Some(all) = self.read_list(kind).await? {
+                return Ok(all);
+            }
+        }
+        Err(PlatformError::Transient {
+            message: format!("GET {kind}: they are removed faster than they can be read"),
+            retry_after: None,
+            is_untouched: true,
+            is_down: false,
+        })
+    }
+
+    /// The same; `None` where so many were removed meanwhile that some may have been passed over.
+    async fn read_list(&self, kind: &str) -> Result<Option<Vec<Value>>, PlatformError> {
         let mut marker: Option<String> = None;
-        let mut seen = HashSet::new();
-        let mut all = Vec::new();
+        let mut overlaps = false;
+        let mut rows = Rows::default();
         for _ in 0..MOST_PAGES {
             let mut url = self.url(&[kind]);
             url.query_pairs_mut().append_pair("limit", PAGE);
@@ -195,17 +197,20 @@ impl Connection {
                 .map_err(answer::Failure::into_error)?;
             let next = page["pagination"]["next"].as_str().and_then(marker_in);
             if let Value::Array(data) = page["data"].take() {
-                all.extend(
-                    data.into_iter()
-                        .filter(|one| seen.insert(one["id"].to_string())),
-                );
+                let follows = rows.add(data);
+                if overlaps && !follows {
+                    return Ok(None);
+                }
             }
-            match next {
-                Some(next) if marker.as_ref() != Some(&next) => marker = Some(next),
-                _ => break,
+            let Some((next, has_old)) = next.map(rows::with_overlap) else {
+                break;
+            };
+            if marker.as_ref() == Some(&next) {
+                break;
             }
+            (marker, overlaps) = (Some(next), has_old);
         }
-        Ok(all)
+        Ok(Some(rows.into_all()))
     }
 
     /// Subscribes to the changes of the environment's resources.
@@ -263,7 +268,7 @@ impl Connection {
         }
         let begun = recording::begin();
         let result = match request.send().await {
-            Ok(response) => answer::read(&what, response).await,
+            Ok(response) => answer::read(&what, is_change, response).await,
             Err(error) => Err(answer::no_answer(&what, &error)),
         };
         begun.end(what, result.as_ref().err().map(ToString::to_string));
@@ -280,10 +285,127 @@ impl Connection {
     }
 }
 
+/// Where Cattle's proxy listens for requests to services, by the address of its API.
+fn proxy(api: &Url, project: &ProjectId) -> Result<Url, RancherError> {
+    let is_version = |segment: &str| {
+        segment.starts_with('v') && segment[1..].starts_with(|c: char| c.is_ascii_digit())
+    };
+    let mut proxy = api.clone();
+    let has_version = api
+        .path_segments()
+        .and_then(|mut segments| segments.rfind(|segment| !segment.is_empty()))
+        .is_some_and(is_version);
+    let mut segments = proxy
+        .path_segments_mut()
+        .map_err(|()| RancherError::Base(api.clone()))?;
+    segments.pop_if_empty();
+    if has_version {
+        segments.pop();
+    }
+    segments.extend(["r", "projects", project.as_str()]);
+    drop(segments);
+    Ok(proxy)
+}
+
+/// Where `request` goes behind the proxy, or why it would leave the service's own paths.
+fn address(proxy: &Url, request: &Forwarded<'_>) -> Result<Url, String> {
+    let (path, query) = match request.path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (request.path, None),
+    };
+    let mut url = proxy.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.push(&format!("{}:{}", request.service_name, request.port));
+    }
+    let own = format!("{}/", url.path());
+    url.set_path(&format!("{own}{}", path.trim_start_matches('/')));
+    url.set_query(query);
+    if url.path().starts_with(&own) {
+        Ok(url)
+    } else {
+        Err(format!("POST {path}: it leads out of the service's paths"))
+    }
+}
+
 /// The marker in the address of a list's next page, whatever host that names.
 fn marker_in(next: &str) -> Option<String> {
     let (_, query) = next.split_once('?')?;
     url::form_urlencoded::parse(query.as_bytes())
         .find(|(name, _)| name == "marker")
         .map(|(_, marker)| marker.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forwarded(api: &str, service_name: &str, path: &str) -> Result<String, String> {
+        let proxy = proxy(&api.parse().unwrap(), &"1a5".parse().unwrap()).unwrap();
+        let request = Forwarded {
+            service_name,
+            port: 80,
+            path,
+            content_type: None,
+            body: b"",
+        };
+        address(&proxy, &request).map(String::from)
+    }
+
+    #[test]
+    fn requests_are_passed_on_beside_the_api() {
+        for (api, expected) in [
+            (
+                "http://rancher/v2-beta",
+                "http://rancher/r/projects/1a5/web:80/go?a=1",
+            ),
+            (
+                "http://rancher/v2-beta/",
+                "http://rancher/r/projects/1a5/web:80/go?a=1",
+            ),
+            (
+                "https://proxy:8443/rancher/v1",
+                "https://proxy:8443/rancher/r/projects/1a5/web:80/go?a=1",
+            ),
+            (
+                "https://proxy/vault",
+                "https://proxy/vault/r/projects/1a5/web:80/go?a=1",
+            ),
+            (
+                "https://proxy",
+                "https://proxy/r/projects/1a5/web:80/go?a=1",
+            ),
+        ] {
+            assert_eq!(
+                forwarded(api, "web", "/go?a=1").as_deref(),
+                Ok(expected),
+                "{api}"
+            );
+        }
+        assert_eq!(
+            forwarded("http://rancher/v2-beta", "web.shop", "/").as_deref(),
+            Ok("http://rancher/r/projects/1a5/web.shop:80/")
+        );
+    }
+
+    #[test]
+    fn no_request_is_passed_on_to_anything_but_the_service() {
+        for (service, path) in [
+            ("web", "/../../../../v2-beta/projects/1a5/services/1s6"),
+            ("web", "/%2e%2E/%2e./.%2e/v2-beta/projects/1a5/services/1s6"),
+            ("web", "/a/../.."),
+        ] {
+            let address = forwarded("http://rancher/v2-beta", service, path);
+            assert!(address.is_err(), "{address:?}");
+        }
+        let below = "http://rancher/r/projects/1a5/";
+        for service in ["../..", "%2e%2e/x", "..", "a/b"] {
+            let address = forwarded("http://rancher/v2-beta", service, "/x").unwrap();
+            let (own, path) = address
+                .strip_prefix(below)
+                .unwrap()
+                .split_once('/')
+                .unwrap();
+            assert!(own.ends_with(":80") && path == "x", "{address}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What a host's JSON says: whether it counts, whether it works, and what a clone of it is made of. Pure.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 use stormhook_shared::decide::{Growth, HostSeen, HostsSeen};
 use stormhook_shared::domain::selector::Selector;
@@ -13,12 +15,13 @@ const NOT_COUNTED: [&str; 6] = [
 ];
 const NOT_WORKING: [&str; 4] = ["inactive", "deactivating", "reconnecting", "disconnected"];
 /// What a clone does not take over: identity, what the platform computes, and what is inherited from the machine.
-const NOT_CLONED: [&str; 32] = [
+const NOT_CLONED: [&str; 33] = [
     "accountId",
     "actions",
     "agentId",
     "agentIpAddress",
     "agentState",
+    "apiProxy",
     "baseType",
     "computeTotal",
     "created",
@@ -67,7 +70,7 @@ pub(super) fn see(selector: &Selector, all: &[Value]) -> HostsSeen {
             names_in_use: all
                 .iter()
                 .flat_map(|host| [text(host, "name"), text(host, "hostname")])
-                .flat_map(|name| [name, name.split('.').next().unwrap_or(name)])
+                .flat_map(|name| [name, short(name)])
                 .filter(|name| !name.is_empty())
                 .map(str::to_lowercase)
                 .collect(),
@@ -91,7 +94,34 @@ pub(super) fn clone_of(base: &Value, new_name: &str) -> Value {
         .map(|(field, value)| (field.clone(), value.clone()))
         .collect();
     clone.insert("hostname".to_owned(), json!(new_name));
+    // Its agent will tell Cattle the hostname that it has, but the name stays.
+    clone.insert("name".to_owned(), json!(new_name));
     Value::Object(clone)
+}
+
+/// Whether `name` is its name or its hostname, up to the first dot and without case.
+pub(super) fn is_called(host: &Value, name: &str) -> bool {
+    ["name", "hostname"]
+        .iter()
+        .any(|field| short(text(host, field)).eq_ignore_ascii_case(short(name)))
+}
+
+/// Whether it has all labels of `base` that were not made up by its agent.
+pub(super) fn has_labels_of(host: &Value, base: &Value) -> bool {
+    let lower = |labels: &Value| -> BTreeMap<String, String> {
+        let labels = labels.as_object().into_iter().flatten();
+        labels
+            .filter(|(label, _)| !label.starts_with("io.rancher."))
+            .map(|(label, value)| {
+                let value = value.as_str().unwrap_or_default();
+                (label.to_lowercase(), value.to_lowercase())
+            })
+            .collect()
+    };
+    let there = lower(&host["labels"]);
+    lower(&base["labels"])
+        .iter()
+        .all(|(label, value)| there.get(label) == Some(value))
 }
 
 /// The host's name, or its hostname where it has none.
@@ -109,6 +139,10 @@ pub(super) fn state(host: &Value) -> &str {
 /// Whether it is there and not on its way out.
 pub(super) fn counts(host: &Value) -> bool {
     host["removed"].is_null() && !NOT_COUNTED.contains(&state(host))
+}
+
+fn short(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
 }
 
 fn text<'a>(host: &'a Value, field: &str) -> &'a str {
@@ -187,7 +221,7 @@ mod tests {
         assert_eq!(
             clone,
             json!({
-                "hostname": "web02", "labels": {"Role": "web"}, "engineInstallUrl": "https://get.example.org",
+                "name": "web02", "hostname": "web02", "labels": {"Role": "web"}, "engineInstallUrl": "https://get.example.org",
                 "digitaloceanConfig": {"size": "1gb", "image": null},
             })
         );

@@ -6,6 +6,7 @@ mod connection;
 mod host;
 mod news;
 mod old_hooks;
+mod rows;
 mod scale_hosts;
 mod service;
 mod upgrade;
@@ -26,6 +27,7 @@ use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::ports::platform::{
     Forwarded, Need, News, Notes, Platform, PlatformError, Step, Target, TargetKind, Unusable,
 };
+use tokio::sync::Semaphore;
 
 use super::labels;
 use connection::Connection;
@@ -42,6 +44,8 @@ pub struct Rancher {
     project: ProjectId,
     connection: Arc<Connection>,
     feed: Feed,
+    /// One step at a time that gives out names for hosts.
+    adding_hosts: Semaphore,
 }
 
 impl Rancher {
@@ -59,6 +63,7 @@ impl Rancher {
             project: project.clone(),
             feed: Feed::new(Arc::clone(&connection)),
             connection,
+            adding_hosts: Semaphore::new(1),
         })
     }
 
@@ -119,6 +124,10 @@ impl Platform for Rancher {
     async fn pursue(&self, action: &Action, notes: &mut Notes) -> Result<Step, PlatformError> {
         match action {
             Action::ScaleHosts { create, remove, .. } => {
+                let _permit = match create.as_slice() {
+                    [] => None,
+                    _ => self.adding_hosts.acquire().await.ok(),
+                };
                 scale_hosts::step(&self.connection, create, remove, notes).await
             }
             Action::UpgradeService {
@@ -156,8 +165,10 @@ impl Platform for Rancher {
         request: &Forwarded<'_>,
         notes: &mut Notes,
     ) -> Result<(), PlatformError> {
+        // It only has to be sent under the lease: whoever takes the group over does not send it again
+        // (docs/decisions/014), so that the service may take longer to answer.
         notes.permit(self.call_timeout())?;
-        self.connection.forward(&self.project, request).await
+        self.connection.forward(request).await
     }
 
     async fn check(&self, kind: &Kind) -> Result<Result<Kind, Unusable>, PlatformError> {

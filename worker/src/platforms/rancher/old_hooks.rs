@@ -6,12 +6,16 @@ use stormhook_shared::domain::receiver::ImportedKey;
 use stormhook_shared::receiver_json::config_field;
 
 const KIND: &str = "webhookReceiver";
+/// What is in one of these states does not act any more, or soon will not.
+const GONE_STATES: [&str; 4] = ["removing", "removed", "purging", "purged"];
 
 /// A hook of Rancher's own service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OldHook {
-    /// Its name.
+    /// Its name, as a receiver would have it.
     pub name: String,
+    /// The SHA-256 of its key, in hex: what a receiver that brought the key along tells.
+    pub key_sha256: String,
     /// The receiver that does the same, as the API takes it; or why there is none.
     pub receiver: Result<Value, String>,
 }
@@ -20,22 +24,39 @@ pub struct OldHook {
 pub(super) fn among(objects: &[Value]) -> Vec<OldHook> {
     objects
         .iter()
-        .filter(|object| object["kind"] == KIND && object["removed"].is_null())
+        .filter(|object| object["kind"] == KIND && is_there(object))
         .map(|object| {
-            let name = object["name"].as_str().or(object["id"].as_str());
-            let name = name.unwrap_or_default().to_owned();
-            let receiver = receiver(&name, object);
-            OldHook { name, receiver }
+            let name = name(object);
+            let key = object["key"].as_str().unwrap_or_default();
+            OldHook {
+                receiver: receiver(&name, key, &object["resourceData"]),
+                key_sha256: ImportedKey::digest(key),
+                name,
+            }
         })
         .collect()
 }
 
-fn receiver(name: &str, object: &Value) -> Result<Value, String> {
-    let key = object["key"].as_str().unwrap_or_default();
+fn is_there(object: &Value) -> bool {
+    let state = object["state"].as_str().unwrap_or_default();
+    object["removed"].is_null() && !GONE_STATES.contains(&state)
+}
+
+/// Its name, without what a receiver's name loses at its ends; its id if it has none.
+fn name(object: &Value) -> String {
+    [&object["name"], &object["id"]]
+        .into_iter()
+        .filter_map(Value::as_str)
+        .map(str::trim)
+        .find(|name| !name.is_empty())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn receiver(name: &str, key: &str, data: &Value) -> Result<Value, String> {
     if !ImportedKey::is_key(key) {
         return Err("its key is not one of 40 letters and digits".to_owned());
     }
-    let data = &object["resourceData"];
     let driver = data["driver"].as_str().unwrap_or_default();
     let driver: Driver = driver
         .parse()
@@ -118,6 +139,39 @@ mod tests {
             json!({"hostSelector": {"a": "b"}, "action": "up", "deleteOption": "mostRecent"});
         let receiver = adapted("scaleHost", &hosts).unwrap();
         assert_eq!(receiver["scaleHostConfig"]["deleteOption"], Value::Null);
+    }
+
+    #[test]
+    fn names_are_those_that_receivers_would_have() {
+        for (name, expected) in [
+            (json!(" old\t"), "old"),
+            (json!("  "), "1go1"),
+            (json!(null), "1go1"),
+        ] {
+            let mut named = object("scaleService", &json!({}));
+            named["name"] = name;
+            let hook = among(&[named]).remove(0);
+            assert_eq!(hook.name, expected);
+            assert_eq!(hook.receiver.unwrap()["name"], expected);
+            assert_eq!(hook.key_sha256, ImportedKey::digest(&"k".repeat(40)));
+        }
+    }
+
+    #[test]
+    fn what_is_being_removed_is_left_out() {
+        for (field, value, is_left_out) in [
+            ("state", "active", false),
+            ("state", "activating", false),
+            ("state", "removing", true),
+            ("state", "removed", true),
+            ("state", "purging", true),
+            ("state", "purged", true),
+            ("removed", "2017-03-01T00:00:00Z", true),
+        ] {
+            let mut hook = object("scaleService", &json!({}));
+            hook[field] = json!(value);
+            assert_eq!(among(&[hook]).is_empty(), is_left_out, "{field}: {value}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Takes a group of hosts to the size that was planned: clones machines and waits for them, evacuates and removes
 //! others and waits until they are gone. What was done already is found by names and ids, so that any process can go on.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use stormhook_shared::domain::ledger::{HostRef, NewHost};
@@ -10,6 +10,32 @@ use stormhook_shared::ports::platform::{Notes, PlatformError, Step};
 
 use super::connection::Connection;
 use super::host;
+
+/// How long a host that was asked for may take to be listed if the answer was lost. Cattle does not mind a second one of
+/// the same name.
+const LISTED_WITHIN: Duration = Duration::from_secs(10);
+/// The same for one that a process may have asked for which was killed just then.
+const ASKED_WITHIN: Duration = Duration::from_secs(3);
+/// How long Cattle is left alone with an evacuation. It gives one up without a word if something else keeps it from
+/// deactivating or removing the host.
+const EVACUATED_WITHIN: Duration = Duration::from_secs(120);
+
+/// How far a host that is to be added has come.
+enum Addition {
+    Active,
+    Underway(String),
+    Failed(String),
+}
+
+/// Which host is the one that was to be added.
+enum Found<'a> {
+    Own(&'a Value),
+    /// It was made in this process, and is gone.
+    Gone,
+    /// Another one has its name.
+    Other,
+    Nowhere,
+}
 
 /// What has to be done with a host that is to go.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +49,8 @@ enum Removal {
     Delete,
 }
 
-/// Makes the calls that are due now.
+/// Makes the calls that are due now. No two steps that add hosts may run at the same time, or both could give out the
+/// same name.
 pub(super) async fn step(
     connection: &Connection,
     create: &[NewHost],
@@ -31,20 +58,17 @@ pub(super) async fn step(
     notes: &mut Notes,
 ) -> Result<Step, PlatformError> {
     let all = connection.list("hosts").await?;
+    let is_untouched = notes.calls() == 0 && !notes.is_resumed;
+    if is_untouched && let Some(reason) = overtaken(&all, create, notes) {
+        return Ok(Step::Overtaken { reason });
+    }
     let mut underway = Vec::new();
     let mut failed = Vec::new();
-    let by_name = there_by_name(&all);
     for new in create {
-        match by_name.get(&new.name.to_lowercase()) {
-            Some(found) => match host::state(found) {
-                "active" => {}
-                "error" => failed.push(failure(found)),
-                state => underway.push(format!("{} is {state}", new.name)),
-            },
-            None => match clone(connection, &all, new, notes).await? {
-                Ok(()) => underway.push(format!("{} was created", new.name)),
-                Err(step) => return Ok(step),
-            },
+        match add(connection, &all, new, notes).await? {
+            Addition::Active => {}
+            Addition::Underway(what) => underway.push(what),
+            Addition::Failed(why) => failed.push(why),
         }
     }
     for host in remove {
@@ -59,7 +83,7 @@ pub(super) async fn step(
         Step::Failed {
             code: Code::ProvisioningFailed,
             message: format!(
-                "{} of {} new hosts could not be provisioned and are left in state error: {}",
+                "{} of {} new hosts did not come up: {}",
                 failed.len(),
                 create.len(),
                 failed.join("; ")
@@ -70,43 +94,141 @@ pub(super) async fn step(
     })
 }
 
-/// The hosts that are not on their way out, by their names in lower case.
-fn there_by_name(all: &[Value]) -> BTreeMap<String, &Value> {
-    all.iter()
-        .filter(|one| host::counts(one) || matches!(host::state(one), "error" | "erroring"))
-        .map(|one| (host::name(one).to_lowercase(), one))
-        .collect()
+/// Why the hosts cannot be added as they were planned, before the first of them is.
+fn overtaken(all: &[Value], create: &[NewHost], notes: &Notes) -> Option<String> {
+    create.iter().find_map(|new| {
+        let base = base(all, new);
+        match (base, find(all, new, base, notes)) {
+            (None, _) => Some(without_base(new)),
+            (_, Found::Other) => Some(taken(new)),
+            _ => None,
+        }
+    })
 }
 
-async fn clone(
+fn base<'a>(all: &'a [Value], new: &NewHost) -> Option<&'a Value> {
+    all.iter().find(|host| host["id"] == new.base.as_str())
+}
+
+fn without_base(new: &NewHost) -> String {
+    let NewHost { name, base } = new;
+    format!("the host {base} that {name} was to be a clone of is gone")
+}
+
+fn taken(new: &NewHost) -> String {
+    format!("{} is the name of another host now", new.name)
+}
+
+/// Makes the call that is due for a host that is to be added.
+async fn add(
     connection: &Connection,
     all: &[Value],
     new: &NewHost,
     notes: &mut Notes,
-) -> Result<Result<(), Step>, PlatformError> {
-    let Some(base) = all.iter().find(|host| host["id"] == new.base.as_str()) else {
-        let message = format!(
-            "the host {} that {} was to be a clone of is gone",
-            new.base, new.name
-        );
-        let code = Code::NoCloneableHost;
-        return Ok(Err(Step::Failed { code, message }));
+) -> Result<Addition, PlatformError> {
+    let name = &new.name;
+    let base = base(all, new);
+    match find(all, new, base, notes) {
+        Found::Own(host) => return Ok(coming(host, name)),
+        Found::Gone => return Ok(Addition::Failed(format!("somebody removed {name}"))),
+        Found::Other => return Ok(Addition::Failed(taken(new))),
+        Found::Nowhere => {}
+    }
+    if let Some(refusal) = notes.refused.get(name) {
+        return Ok(Addition::Failed(format!("{name}: {refusal}")));
+    }
+    if notes.is_resumed {
+        let look = format!("look for {name}");
+        let looked_for = notes.going_for(&look);
+        if looked_for.is_none() {
+            notes.begin(look);
+        }
+        if looked_for.is_none_or(|time| time < ASKED_WITHIN) {
+            let what = format!("{name} may have been asked for a moment ago");
+            return Ok(Addition::Underway(what));
+        }
+    }
+    let Some(base) = base else {
+        return Ok(Addition::Failed(without_base(new)));
     };
-    notes.permit(connection.change_timeout())?;
-    connection
-        .create("hosts", &host::clone_of(base, &new.name))
-        .await?;
-    Ok(Ok(()))
+    let is_first = notes.calls() == 0 && !notes.is_resumed;
+    match notes.permit(connection.change_timeout()) {
+        Err(PlatformError::DeadlineOver) => {
+            return Ok(Addition::Underway(format!("{name} was not asked for")));
+        }
+        permitted => permitted?,
+    }
+    match connection
+        .create("hosts", &host::clone_of(base, name))
+        .await
+    {
+        Ok(created) => {
+            if let Some(id) = created["id"].as_str() {
+                notes.made.insert(name.clone(), id.to_owned());
+            }
+            Ok(Addition::Underway(format!("{name} was created")))
+        }
+        Err(PlatformError::Refused { message }) if !is_first => {
+            notes.refused.insert(name.clone(), message.clone());
+            Ok(Addition::Failed(format!("{name}: {message}")))
+        }
+        Err(PlatformError::Transient {
+            message,
+            retry_after,
+            is_untouched: false,
+            is_down,
+        }) => Err(PlatformError::Transient {
+            message,
+            retry_after: Some(retry_after.unwrap_or_default().max(LISTED_WITHIN)),
+            is_untouched: false,
+            is_down,
+        }),
+        Err(error) => Err(error),
+    }
 }
 
-fn failure(found: &Value) -> String {
-    let why = found["transitioningMessage"].as_str().unwrap_or_default();
-    let why = if why.is_empty() {
-        "no reason given"
-    } else {
-        why
-    };
-    format!("{}: {why}", host::name(found))
+/// Looks for `new` by the id that it got in this process, or by its name and the labels that it has from its base. Its
+/// agent may have told Cattle a longer hostname meanwhile, and people may have named it.
+fn find<'a>(all: &'a [Value], new: &NewHost, base: Option<&Value>, notes: &Notes) -> Found<'a> {
+    if let Some(id) = notes.made.get(&new.name) {
+        let made = all.iter().find(|host| host["id"] == id.as_str());
+        return match made.filter(|host| is_there(host)) {
+            Some(host) => Found::Own(host),
+            None => Found::Gone,
+        };
+    }
+    let mut named = all
+        .iter()
+        .filter(|host| is_there(host) && host::is_called(host, &new.name))
+        .peekable();
+    if named.peek().is_none() {
+        return Found::Nowhere;
+    }
+    match named.find(|host| base.is_none_or(|base| host::has_labels_of(host, base))) {
+        Some(own) => Found::Own(own),
+        None => Found::Other,
+    }
+}
+
+/// Whether it is not on its way out.
+fn is_there(host: &Value) -> bool {
+    host::counts(host) || matches!(host::state(host), "error" | "erroring")
+}
+
+fn coming(host: &Value, name: &str) -> Addition {
+    match host::state(host) {
+        "active" => Addition::Active,
+        "error" => {
+            let why = host["transitioningMessage"].as_str().unwrap_or_default();
+            let why = if why.is_empty() {
+                "no reason given"
+            } else {
+                why
+            };
+            Addition::Failed(format!("{name} is left in state error: {why}"))
+        }
+        state => Addition::Underway(format!("{name} is {state}")),
+    }
 }
 
 /// Makes the call that is due for a host that is to go. True when it is gone.
@@ -118,36 +240,55 @@ async fn take_away(
 ) -> Result<bool, PlatformError> {
     let found = all.iter().find(|one| one["id"] == host.id.as_str());
     let evacuation = format!("evacuate {}", host.id);
-    let removal = removal(found, notes.begun.contains(&evacuation));
+    let removal = removal(found, notes.going_for(&evacuation));
     match removal {
         Removal::Gone => return Ok(true),
         Removal::Wait => return Ok(false),
-        _ => notes.permit(connection.change_timeout())?,
+        _ => {}
     }
-    match removal {
+    match notes.permit(connection.change_timeout()) {
+        Err(PlatformError::DeadlineOver) => return Ok(false),
+        permitted => permitted?,
+    }
+    let path = ["hosts", host.id.as_str()];
+    let called = match removal {
         Removal::Evacuate => {
             let event =
                 json!({"eventType": "host.evacuate", "hostId": host.id, "deleteHost": true});
-            connection.create("externalHostEvents", &event).await?;
-            notes.begun.insert(evacuation);
+            let begun = connection.create("externalHostEvents", &event).await;
+            if begun.is_ok() {
+                notes.begin(evacuation);
+            }
+            begun.map(|_| ())
         }
-        Removal::Deactivate => {
-            let path = ["hosts", host.id.as_str()];
-            connection.act(&path, "deactivate", &json!({})).await?;
+        Removal::Deactivate => connection
+            .act(&path, "deactivate", &json!({}))
+            .await
+            .map(|_| ()),
+        _ => connection.delete(&path).await,
+    };
+    match called {
+        Ok(()) => Ok(false),
+        // It may have gone since it was looked at.
+        Err(error @ PlatformError::Refused { .. }) => {
+            let found = connection.get(&path).await?;
+            match self::removal(found.as_ref(), None) {
+                Removal::Gone => Ok(true),
+                _ => Err(error),
+            }
         }
-        _ => connection.delete(&["hosts", &host.id]).await?,
+        Err(error) => Err(error),
     }
-    Ok(false)
 }
 
 /// Cattle does not remove an active host: it answers 405, and it is then left inactive by whoever gives up there.
-fn removal(found: Option<&Value>, is_evacuating: bool) -> Removal {
+fn removal(found: Option<&Value>, evacuating_for: Option<Duration>) -> Removal {
     let Some(found) = found.filter(|host| host["removed"].is_null()) else {
         return Removal::Gone;
     };
     match host::state(found) {
         "removed" | "purging" | "purged" => Removal::Gone,
-        _ if is_evacuating => Removal::Wait,
+        _ if evacuating_for.is_some_and(|time| time < EVACUATED_WITHIN) => Removal::Wait,
         "active" | "updating-active" | "reconnected" => Removal::Evacuate,
         "reconnecting" | "finishing-reconnect" | "disconnecting" | "disconnected" => {
             Removal::Deactivate
@@ -160,29 +301,98 @@ fn removal(found: Option<&Value>, is_evacuating: bool) -> Removal {
 
 #[cfg(test)]
 mod tests {
+    use stormhook_shared::domain::group::Partition;
+    use stormhook_shared::domain::time::Timestamp;
+    use stormhook_shared::ports::leases::Lease;
+
     use super::*;
 
     #[test]
     fn each_state_is_led_out_as_cattle_permits() {
-        for (state, is_evacuating, expected) in [
-            ("active", false, Removal::Evacuate),
-            ("active", true, Removal::Wait),
-            ("inactive", true, Removal::Wait),
-            ("inactive", false, Removal::Delete),
-            ("error", false, Removal::Delete),
-            ("provisioning", false, Removal::Delete),
-            ("disconnected", false, Removal::Deactivate),
-            ("reconnecting", false, Removal::Deactivate),
-            ("deactivating", false, Removal::Wait),
-            ("removing", false, Removal::Wait),
-            ("purged", false, Removal::Gone),
-            ("something-new", false, Removal::Wait),
+        const SOON: Option<Duration> = Some(Duration::from_secs(60));
+        const LATE: Option<Duration> = Some(EVACUATED_WITHIN);
+        for (state, evacuating_for, expected) in [
+            ("active", None, Removal::Evacuate),
+            ("active", SOON, Removal::Wait),
+            ("active", LATE, Removal::Evacuate),
+            ("inactive", SOON, Removal::Wait),
+            ("inactive", LATE, Removal::Delete),
+            ("inactive", None, Removal::Delete),
+            ("error", None, Removal::Delete),
+            ("provisioning", None, Removal::Delete),
+            ("disconnected", None, Removal::Deactivate),
+            ("disconnected", LATE, Removal::Deactivate),
+            ("reconnecting", None, Removal::Deactivate),
+            ("deactivating", None, Removal::Wait),
+            ("removing", LATE, Removal::Wait),
+            ("purged", None, Removal::Gone),
+            ("something-new", None, Removal::Wait),
         ] {
             let host = json!({"state": state, "removed": null});
-            assert_eq!(removal(Some(&host), is_evacuating), expected, "{state}");
+            assert_eq!(removal(Some(&host), evacuating_for), expected, "{state}");
         }
-        assert_eq!(removal(None, false), Removal::Gone);
+        assert_eq!(removal(None, None), Removal::Gone);
         let removed = json!({"state": "removing", "removed": "2026-01-01T00:00:00Z"});
-        assert_eq!(removal(Some(&removed), false), Removal::Gone);
+        assert_eq!(removal(Some(&removed), None), Removal::Gone);
+    }
+
+    #[test]
+    fn a_new_host_is_known_by_its_id_or_by_its_name_and_its_bases_labels() {
+        let base = json!({"id": "1h1", "name": "web03", "state": "active", "removed": null,
+            "labels": {"role": "web", "io.rancher.host.docker_version": "17"}});
+        let new = NewHost {
+            name: "web04".to_owned(),
+            base: "1h1".to_owned(),
+        };
+        let found = |host: &Value, made: Option<&str>| {
+            let mut notes = Notes::new(
+                Lease::new(Partition(0), None),
+                Timestamp::from_millis(0),
+                false,
+            );
+            if let Some(id) = made {
+                notes.made.insert("web04".to_owned(), id.to_owned());
+            }
+            match find(&[base.clone(), host.clone()], &new, Some(&base), &notes) {
+                Found::Own(_) => "own",
+                Found::Gone => "gone",
+                Found::Other => "other",
+                Found::Nowhere => "nowhere",
+            }
+        };
+        let host = |change: &Value| {
+            let mut host = json!({"id": "1h2", "name": "web04", "hostname": "web04", "state": "active",
+                "removed": null, "labels": {"Role": "web"}});
+            for (field, value) in change.as_object().unwrap() {
+                host[field] = value.clone();
+            }
+            host
+        };
+        for (change, made, expected) in [
+            (json!({}), None, "own"),
+            (json!({"name": "Shop 4"}), None, "own"),
+            (
+                json!({"name": null, "hostname": "WEB04.example.org"}),
+                None,
+                "own",
+            ),
+            (json!({"state": "error"}), None, "own"),
+            (json!({"labels": {"role": "db"}}), None, "other"),
+            (json!({"state": "removing"}), None, "nowhere"),
+            (
+                json!({"name": "web05", "hostname": "web05"}),
+                None,
+                "nowhere",
+            ),
+            (
+                json!({"name": "renamed", "hostname": "ip-10-0-0-4"}),
+                Some("1h2"),
+                "own",
+            ),
+            (json!({"state": "purged"}), Some("1h2"), "gone"),
+            (json!({}), Some("1h9"), "gone"),
+        ] {
+            assert_eq!(found(&host(&change), made), expected, "{change}");
+        }
     }
 }

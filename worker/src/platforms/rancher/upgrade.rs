@@ -51,23 +51,28 @@ pub(super) async fn step(
 ) -> Result<Step, PlatformError> {
     let path = ["services", upgrade.service_id];
     let service = connection.get(&path).await?;
-    let is_begun = notes.begun.contains(BEGUN);
+    let is_begun = notes.has_begun(BEGUN);
     let known = Known {
         is_begun,
-        may_have_begun: is_begun || notes.is_resumed || notes.begun.contains(TRIED),
+        may_have_begun: is_begun || notes.is_resumed || notes.has_begun(TRIED),
     };
     let state = match next(upgrade, service.as_ref(), known) {
         Next::Is(step) => return Ok(step),
         Next::Act(action) => {
-            notes.permit(connection.change_timeout())?;
+            // A service that is left `upgraded` runs the new image, and takes no other upgrade before this.
+            notes.permit_last(connection.change_timeout())?;
             connection.act(&path, action, &json!({})).await?
         }
         Next::Upgrade => {
-            let body = request(upgrade, service.as_ref().unwrap_or(&Value::Null));
-            notes.permit(connection.change_timeout())?;
-            notes.begun.insert(TRIED.to_owned());
+            let service = service.unwrap_or_default();
+            let body = request(upgrade, &service);
+            match notes.permit(connection.change_timeout()) {
+                Err(PlatformError::DeadlineOver) => return Ok(underway(upgrade, &service)),
+                permitted => permitted?,
+            }
+            notes.begin(TRIED);
             let answer = connection.act(&path, "upgrade", &body).await?;
-            notes.begun.insert(BEGUN.to_owned());
+            notes.begin(BEGUN);
             answer
         }
     };

@@ -5,6 +5,7 @@ use std::path::Path;
 use stormhook_shared::configuration::SwarmTls;
 
 use super::connection::SwarmError;
+use crate::platforms::authorities;
 
 /// The client with the files of `tls`.
 pub(super) fn secured(
@@ -13,9 +14,7 @@ pub(super) fn secured(
 ) -> Result<reqwest::ClientBuilder, SwarmError> {
     if let Some(path) = &tls.ca_file {
         let what = "the certificate authority";
-        let pem = std::fs::read(path).map_err(|error| unusable(what, path, error.to_string()))?;
-        let authorities = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|error| unusable(what, path, error.to_string()))?;
+        let authorities = authorities::read(path).map_err(|reason| unusable(what, path, reason))?;
         // Docker's usual set-up is an authority of its own, and only that one then counts.
         builder = builder.tls_certs_only(authorities);
     }

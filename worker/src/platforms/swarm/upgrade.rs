@@ -65,10 +65,10 @@ pub(super) async fn step(
 ) -> Result<Step, PlatformError> {
     let path = ["services", upgrade.service_id];
     let found = connection.get(&path).await?;
-    let is_begun = notes.begun.contains(BEGUN);
+    let is_begun = notes.has_begun(BEGUN);
     let known = Known {
         is_begun,
-        may_have_begun: is_begun || notes.is_resumed || notes.begun.contains(TRIED),
+        may_have_begun: is_begun || notes.is_resumed || notes.has_begun(TRIED),
     };
     let found = found.unwrap_or_default();
     match next(upgrade, &found, known) {
@@ -85,11 +85,11 @@ pub(super) async fn step(
                 .update(&path, index(&found), &spec, auth.as_deref())
                 .await;
             match &written {
-                Ok(()) => notes.begun.insert(BEGUN.to_owned()),
+                Ok(()) => notes.begin(BEGUN),
                 Err(PlatformError::Transient {
                     is_untouched: true, ..
-                }) => false,
-                Err(_) => notes.begun.insert(TRIED.to_owned()),
+                }) => {}
+                Err(_) => notes.begin(TRIED),
             };
             written?;
             Ok(underway(upgrade, "its update has begun"))
