@@ -68,6 +68,7 @@ fn property(field: &Value) -> Value {
         ("minLength", "minLength"),
         ("maxLength", "maxLength"),
         ("default", "default"),
+        ("description", "description"),
     ] {
         if !field[theirs].is_null() {
             property[ours] = field[theirs].clone();
@@ -107,7 +108,9 @@ mod tests {
             .filter(|place| is_api(place.path))
             .flat_map(|place| {
                 let methods = place.allow.split(", ");
-                methods.map(move |method| format!("{method} {}", place.path))
+                // HEAD is GET without the body, and not described.
+                let described = methods.filter(|method| *method != "HEAD");
+                described.map(move |method| format!("{method} {}", place.path))
             })
             .chain(probes)
             .collect();

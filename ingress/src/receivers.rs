@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
+use stormhook_shared::configuration::Role;
 use stormhook_shared::domain::ids::{ProjectId, ReceiverId, Revision};
 use stormhook_shared::domain::kind::Kind;
 use stormhook_shared::domain::management::Call;
@@ -33,7 +34,7 @@ pub(crate) async fn list(
 ) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Read)?;
     let data: Vec<_> = app
-        .directory
+        .receivers()?
         .list(&grant.project)
         .iter()
         .map(|receiver| shown(&app, &request, &grant, receiver))
@@ -74,7 +75,7 @@ pub(crate) async fn create(
     };
     // Told before the platform is asked, which takes longer; the registry itself has the last word.
     if app
-        .directory
+        .receivers()?
         .list(&grant.project)
         .iter()
         .any(|other| other.name == receiver.name)
@@ -255,7 +256,8 @@ async fn reached(app: &App, revision: Revision) -> Result<(), ApiError> {
 /// The receiver with this id in the granted project.
 pub(crate) fn find(app: &App, grant: &Grant, id: &str) -> Result<Arc<Receiver>, ApiError> {
     let id: Option<ReceiverId> = id.parse().ok();
-    id.and_then(|id| app.directory.get(id))
+    let receivers = app.receivers()?;
+    id.and_then(|id| receivers.get(id))
         .filter(|receiver| receiver.project == grant.project)
         .ok_or_else(|| ApiError::not_found("there is no such receiver in this project"))
 }
@@ -272,14 +274,31 @@ pub(crate) fn shown(app: &App, request: &HttpRequest, grant: &Grant, receiver: &
         receiver.id
     );
     let now = Timestamp::now();
-    receiver_json::render(
-        receiver,
-        &Rendering {
-            url,
-            self_link: &self_link,
-            now,
-        },
-    )
+    let rendering = Rendering {
+        url,
+        self_link: &self_link,
+        now,
+    };
+    let mut shown = receiver_json::render(receiver, &rendering);
+    shown["actions"] = actions(&base, grant.role, receiver, now);
+    shown
+}
+
+/// The actions that somebody with this role can take on `receiver` at `now`, with their addresses.
+fn actions(base: &str, role: Role, receiver: &Receiver, now: Timestamp) -> Value {
+    if role == Role::Readonly {
+        return json!({});
+    }
+    let (id, project) = (receiver.id, &receiver.project);
+    let address = |action: &str| {
+        format!("{base}/v1-webhooks/receivers/{id}?action={action}&projectId={project}")
+    };
+    let switch = if receiver.activity.is_active(now) {
+        "disable"
+    } else {
+        "enable"
+    };
+    json!({"rotate": address("rotate"), switch: address(switch)})
 }
 
 fn name_taken(project: &ProjectId, name: &str) -> ApiError {

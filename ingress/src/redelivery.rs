@@ -32,11 +32,13 @@ pub(crate) async fn act(
     let origin = detail.item.trigger.id;
     let trigger = repeated(&app, &request, *detail)?;
     let (id, receiver, group) = (trigger.id, trigger.receiver_id, trigger.group.clone());
-    let link = trigger_json::link(&app.base(&request), &grant.project, id);
+    let base = app.base(&request);
+    let link = trigger_json::link(&base, &grant.project, id);
     if trigger.idempotency_key.is_some()
         && let Some(first) = earlier(&app, &trigger).await?
     {
-        return Ok(HttpResponse::Ok().json(trigger_json::item(&first, &link)));
+        let shown = trigger_json::item_for(&app, &grant, &base, &first);
+        return Ok(HttpResponse::Ok().json(shown));
     }
     let what = (Call::Redeliver, Subject::Trigger { id: origin });
     let mut asked = json!({"trigger": id, "ignoresCooldown": trigger.ignores_cooldown});
@@ -60,7 +62,7 @@ fn repeated(app: &App, request: &HttpRequest, detail: TriggerDetail) -> Result<T
     }
     let gone = || cannot("what it said is not in the trigger log any more".to_owned());
     let (receiver, body) = facts.receiver.zip(detail.body).ok_or_else(gone)?;
-    if app.directory.get(receiver.id).is_none() {
+    if app.receivers()?.get(receiver.id).is_none() {
         let message = format!(
             "receiver {} was deleted, so nothing would act on the trigger; send its body to another receiver",
             receiver.name

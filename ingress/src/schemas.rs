@@ -6,7 +6,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
-use stormhook_shared::domain::kind::{AddressType, Driver, OnFailure, PayloadFormat};
+use stormhook_shared::domain::kind::{AddressType, Driver, Kind, OnFailure, PayloadFormat};
 use stormhook_shared::domain::receiver::Options;
 use stormhook_shared::domain::scaling::LARGEST_SCALE;
 use stormhook_shared::receiver_json::config_field;
@@ -162,15 +162,13 @@ fn receiver() -> Schema {
         ("state", read_only("string")),
         ("disabledUntil", read_only("date")),
         ("imported", read_only("boolean")),
+        ("importedKeySha256", read_only("string")),
         ("revision", read_only("int")),
         ("created", read_only("date")),
     ];
     for driver in Driver::ALL {
         fields.push((config_field(driver), optional(json!({"type": driver}))));
     }
-    let default_deadline = Options::default_for(Driver::ScaleService)
-        .deadline
-        .as_secs();
     fields.extend([
         ("cooldownSeconds", number(0, MOST_SECONDS, 0)),
         ("groupCooldownSeconds", number(0, MOST_SECONDS, 0)),
@@ -190,7 +188,12 @@ fn receiver() -> Schema {
             "redact",
             optional(json!({"type": "array[string]", "default": []})),
         ),
-        ("deadlineSeconds", number(1, MOST_SECONDS, default_deadline)),
+        (
+            "deadlineSeconds",
+            optional(json!({
+                "type": "int", "min": 1, "max": MOST_SECONDS, "description": default_deadlines(),
+            })),
+        ),
     ]);
     Schema {
         id: "receiver".to_owned(),
@@ -200,6 +203,16 @@ fn receiver() -> Schema {
         actions: &["rotate", "enable", "disable"],
         fields,
     }
+}
+
+/// The default of `deadlineSeconds`, which a field cannot tell, as each driver has its own: clients post what a field tells.
+fn default_deadlines() -> String {
+    let seconds = |driver| Kind::default_deadline(driver).as_secs();
+    format!(
+        "{} where none is given, {} for hosts and upgrades",
+        seconds(Driver::ScaleService),
+        seconds(Driver::ScaleHost)
+    )
 }
 
 fn trigger() -> Schema {
@@ -253,8 +266,12 @@ fn config(driver: Driver) -> Vec<(&'static str, Value)> {
         Driver::ScaleHost => {
             let mut fields = vec![("hostSelector", selector())];
             fields.extend(scaling);
-            let options = choice(&["mostRecent", "leastRecent"], "leastRecent");
-            fields.push(("deleteOption", options));
+            // No default, as clients post it: with the action up it would be refused.
+            let delete_option = optional(json!({
+                "type": "enum", "options": ["mostRecent", "leastRecent"],
+                "description": "for the action down only; leastRecent where none is given",
+            }));
+            fields.push(("deleteOption", delete_option));
             fields.push(("remove", switch()));
             fields.push(("includeManagers", switch()));
             fields
@@ -291,7 +308,7 @@ fn config(driver: Driver) -> Vec<(&'static str, Value)> {
             ("projectId", fixed(json!({"type": "string"}))),
             ("serviceName", fixed(json!({"type": "string"}))),
             ("port", fixed(json!({"type": "string"}))),
-            ("path", required(json!({"type": "string"}))),
+            ("path", optional(json!({"type": "string", "default": "/"}))),
         ],
     }
 }
@@ -332,4 +349,140 @@ fn switch() -> Value {
 
 fn choice(options: &[&str], default: &str) -> Value {
     optional(json!({"type": "enum", "options": options, "default": default}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stormhook_shared::receiver_json::{self, Definition, FieldError, FieldProblem};
+
+    /// A field that a receiver can be given.
+    struct Field {
+        /// In which object, as a JSON pointer.
+        place: String,
+        name: &'static str,
+        /// What the schemas tell of it.
+        told: Value,
+    }
+
+    impl Field {
+        /// What becomes of `receiver` with this field.
+        fn put(&self, mut receiver: Value, value: Value) -> Result<Definition, FieldError> {
+            receiver.pointer_mut(&self.place).unwrap()[self.name] = value;
+            receiver_json::parse(receiver)
+        }
+
+        fn is(&self, kind: &str) -> bool {
+            self.told["type"] == kind
+        }
+    }
+
+    /// The fields of receivers of this kind that can be given, without its driver and its configuration as a whole.
+    fn fields(driver: Driver) -> Vec<Field> {
+        let whole = Driver::ALL.map(config_field);
+        let receiver = receiver().fields.into_iter();
+        let receiver = receiver.filter(|(name, _)| *name != "driver" && !whole.contains(name));
+        let receiver = receiver.map(|field| (String::new(), field));
+        let place = format!("/{}", config_field(driver));
+        let config = config(driver).into_iter();
+        let config = config.map(|field| (place.clone(), field));
+        receiver
+            .chain(config)
+            .map(|(place, (name, told))| Field { place, name, told })
+            .filter(|field| field.told["create"] == true)
+            .collect()
+    }
+
+    /// A receiver with the fields that it needs and no others.
+    fn least(driver: Driver, action: &str) -> Value {
+        let config = match driver {
+            Driver::ScaleService => json!({
+                "serviceId": "1s5", "action": action, "amount": 1, "min": 1, "max": 4,
+            }),
+            Driver::ScaleHost => json!({
+                "hostSelector": {"role": "web"}, "action": action, "amount": 1, "min": 1, "max": 4,
+            }),
+            Driver::ServiceUpgrade => json!({"serviceSelector": {"release": "shop"}, "tag": "v1"}),
+            Driver::ForwardPost => json!({"projectId": "1a5", "serviceName": "api", "port": "80"}),
+        };
+        json!({"name": "some", "driver": driver, config_field(driver): config})
+    }
+
+    #[test]
+    fn limits_are_those_that_the_parser_keeps() {
+        use FieldProblem::{InvalidOption, MaxLimitExceeded, MinLimitExceeded};
+        for driver in Driver::ALL {
+            for field in fields(driver).iter().filter(|field| field.is("int")) {
+                let limit = |name: &str| field.told[name].as_i64().unwrap();
+                for (number, expected) in [
+                    (limit("min") - 1, Some(MinLimitExceeded)),
+                    (limit("min"), None),
+                    (limit("max"), None),
+                    (limit("max") + 1, Some(MaxLimitExceeded)),
+                ] {
+                    let parsed = field.put(least(driver, "down"), json!(number));
+                    let problem = parsed.err().map(|error| error.problem);
+                    // Beyond its limits, min must be below max.
+                    let problem = problem.filter(|problem| *problem != InvalidOption);
+                    assert_eq!(problem, expected, "{driver}, {}: {number}", field.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_are_those_that_the_parser_keeps() {
+        for driver in Driver::ALL {
+            let has_length = |field: &&Field| field.told["maxLength"].is_u64();
+            for field in fields(driver).iter().filter(has_length) {
+                let limit = |name: &str| field.told[name].as_u64().unwrap();
+                let (least_chars, most_chars) = (limit("minLength"), limit("maxLength"));
+                for chars in least_chars - 1..=most_chars + 1 {
+                    let text = json!("x".repeat(usize::try_from(chars).unwrap()));
+                    let is_taken = field.put(least(driver, "down"), text).is_ok();
+                    let is_told = (least_chars..=most_chars).contains(&chars);
+                    assert_eq!(is_taken, is_told, "{driver}, {}: {chars}", field.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn options_are_those_that_the_parser_takes() {
+        for driver in Driver::ALL {
+            for field in fields(driver).iter().filter(|field| field.is("enum")) {
+                for option in field.told["options"].as_array().unwrap() {
+                    let parsed = field.put(least(driver, "down"), option.clone());
+                    assert!(parsed.is_ok(), "{driver}, {}: {parsed:?}", field.name);
+                }
+                let wrong = field.put(least(driver, "down"), json!("sideways"));
+                let error = wrong.unwrap_err();
+                assert_eq!(error.problem, FieldProblem::InvalidOption);
+                assert_eq!(error.field, field.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_be_left_out_has_the_default_that_is_told() {
+        for (driver, action) in Driver::ALL
+            .into_iter()
+            .flat_map(|driver| [(driver, "up"), (driver, "down")])
+        {
+            let least = least(driver, action);
+            let expected = receiver_json::parse(least.clone()).unwrap();
+            for field in fields(driver) {
+                let (name, default) = (field.name, field.told["default"].clone());
+                if field.told["required"] == true {
+                    let error = field.put(least.clone(), Value::Null).unwrap_err();
+                    assert_eq!(error.problem, FieldProblem::MissingRequired);
+                    assert_eq!(error.field, name);
+                } else {
+                    // Without a default it is null.
+                    let parsed = field.put(least.clone(), default);
+                    assert_eq!(parsed.as_ref(), Ok(&expected), "{driver} {action}, {name}");
+                }
+            }
+        }
+    }
 }

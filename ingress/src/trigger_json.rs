@@ -1,6 +1,7 @@
 //! A trigger as the API shows it.
 
 use serde_json::{Value, json};
+use stormhook_shared::configuration::Role;
 use stormhook_shared::domain::call::Calls;
 use stormhook_shared::domain::ids::{ProjectId, TriggerId};
 use stormhook_shared::domain::outcome::Outcome;
@@ -9,12 +10,22 @@ use stormhook_shared::ports::questions::{HistoryItem, TriggerDetail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::access::Grant;
+use crate::app::App;
+
 /// The address of a trigger.
 pub(crate) fn link(base: &str, project: &ProjectId, id: TriggerId) -> String {
     format!("{base}/v1-webhooks/triggers/{id}?projectId={project}")
 }
 
-/// A trigger in a list.
+/// A trigger in a list, with the actions that whoever has the grant can take on it.
+pub(crate) fn item_for(app: &App, grant: &Grant, base: &str, one: &HistoryItem) -> Value {
+    let mut shown = item(one, &link(base, &grant.project, one.trigger.id));
+    shown["actions"] = actions(app, grant, base, one);
+    shown
+}
+
+/// A trigger by itself, for those who may differ in what they can do with it.
 pub(crate) fn item(item: &HistoryItem, link: &str) -> Value {
     let trigger = &item.trigger;
     let receiver = trigger.receiver.as_ref();
@@ -38,9 +49,12 @@ pub(crate) fn item(item: &HistoryItem, link: &str) -> Value {
 }
 
 /// One trigger with everything that is known of it.
-pub(crate) fn detail(detail: &TriggerDetail, base: &str, project: &ProjectId) -> Value {
-    let shown_item = |one: &HistoryItem| item(one, &link(base, project, one.trigger.id));
+pub(crate) fn detail(app: &App, grant: &Grant, base: &str, detail: &TriggerDetail) -> Value {
+    let shown_item = |one: &HistoryItem| item_for(app, grant, base, one);
     let mut shown = shown_item(&detail.item);
+    if detail.body.is_none() {
+        shown["actions"] = json!({}); // It is not in the trigger log any more.
+    }
     let trigger = &detail.item.trigger;
     shown["bodySha256"] = json!(trigger.body_sha256);
     shown["bodyBytes"] = json!(trigger.body_bytes);
@@ -72,6 +86,21 @@ pub(crate) fn detail(detail: &TriggerDetail, base: &str, project: &ProjectId) ->
         }
     }
     shown
+}
+
+/// The actions on a trigger, with their addresses: those that `redelivery` does not refuse. Whether what it said is
+/// still there a list does not know.
+fn actions(app: &App, grant: &Grant, base: &str, one: &HistoryItem) -> Value {
+    let trigger = &one.trigger;
+    let receiver = trigger.receiver.as_ref();
+    let is_there = receiver.is_some_and(|receiver| app.directory.get(receiver.id).is_some());
+    if grant.role == Role::Readonly || trigger.parent_id.is_some() || !is_there {
+        return json!({});
+    }
+    let (id, project) = (trigger.id, &grant.project);
+    let redeliver =
+        format!("{base}/v1-webhooks/triggers/{id}?action=redeliver&projectId={project}");
+    json!({"redeliver": redeliver})
 }
 
 /// What was called on the platform, in order: to decide, and then to act.

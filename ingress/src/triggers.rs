@@ -24,8 +24,8 @@ pub(crate) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Read)?;
-    let query = parse(&request, grant.project)?;
-    let (project, limit) = (query.project.clone(), query.limit);
+    let query = parse(&request, grant.project.clone())?;
+    let limit = query.limit;
     let asked = wanted(&query);
     let Answer::Triggers(page) = app.ask(Question::Triggers(query)).await? else {
         return Err(ApiError::unavailable("the worker answered something else"));
@@ -38,10 +38,7 @@ pub(crate) async fn list(
     let data: Vec<_> = page
         .triggers
         .iter()
-        .map(|item| {
-            let link = trigger_json::link(&base, &project, item.trigger.id);
-            trigger_json::item(item, &link)
-        })
+        .map(|item| trigger_json::item_for(&app, &grant, &base, item))
         .collect();
     Ok(HttpResponse::Ok().json(json!({
         "type": "collection",
@@ -60,7 +57,7 @@ pub(crate) async fn show(
 ) -> Result<HttpResponse, ApiError> {
     let grant = authorize(&app, &request, Need::Read)?;
     let detail = find(&app, &grant, &id).await?;
-    let shown = trigger_json::detail(&detail, &app.base(&request), &grant.project);
+    let shown = trigger_json::detail(&app, &grant, &app.base(&request), &detail);
     Ok(HttpResponse::Ok().json(shown))
 }
 

@@ -39,6 +39,11 @@ impl RancherFile {
         key: &str,
     ) -> Result<RancherConfiguration, ConfigurationError> {
         let url_key = format!("{key}.url");
+        if self.url.as_deref().is_some_and(holds_credentials) {
+            let reason =
+                "it must not hold credentials: put them into access_key and secret_key_file";
+            return Err(border.invalid(&url_key, reason));
+        }
         let url: Url = border
             .parse(&url_key, self.url, EXPECTED)?
             .ok_or_else(|| border.invalid(&url_key, format!("is missing: {EXPECTED}")))?;
@@ -59,5 +64,48 @@ impl RancherFile {
             secret_key,
             ca_file: self.ca_file.map(|path| border.path(&path)),
         })
+    }
+}
+
+/// Whether `url` says who calls, like `https://key:secret@host`.
+fn holds_credentials(url: &str) -> bool {
+    match url.parse::<Url>() {
+        Ok(url) if url.has_authority() => !url.username().is_empty() || url.password().is_some(),
+        // It is told that this is none of Rancher's, and what may be a key must not be shown then.
+        _ => url.contains('@'),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn read(url: &str) -> Result<RancherConfiguration, String> {
+        let file: RancherFile = toml::from_str(&format!("url = \"{url}\"")).unwrap();
+        let border = Border {
+            path: Path::new("stormhook.toml"),
+        };
+        file.check(&border, "projects.1a5")
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn credentials_in_the_url_are_refused_and_not_shown() {
+        for url in [
+            "https://ops:s3cret@rancher.example.org/v2-beta",
+            "https://s3cret@rancher.example.org/v2-beta",
+            "https://:s3cret@rancher.example.org/v2-beta",
+            "ftp://ops:s3cret@rancher.example.org/v2-beta",
+            "https://ops:s3cret@rancher.example.org:port/v2-beta",
+            "ops:s3cret@rancher.example.org/v2-beta",
+        ] {
+            let error = read(url).unwrap_err();
+            assert!(error.contains("projects.1a5.url"), "{error}");
+            assert!(error.contains("secret_key_file"), "{url}: {error}");
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+        read("https://rancher.example.org/v2-beta/@home").unwrap();
     }
 }

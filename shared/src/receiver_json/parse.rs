@@ -1,6 +1,6 @@
 //! From the API's JSON to what a receiver is made of.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::fields::{FieldError, FieldProblem, Fields};
 use super::{config, config_field, options};
@@ -9,7 +9,7 @@ use crate::domain::receiver::{ImportedKey, Options, Receiver, SignSecret};
 
 const LONGEST_NAME: usize = 255;
 /// What clients send back as they got it.
-const READ_ONLY: [&str; 26] = [
+const READ_ONLY: [&str; 27] = [
     "id",
     "type",
     "links",
@@ -20,6 +20,7 @@ const READ_ONLY: [&str; 26] = [
     "disabledUntil",
     "revision",
     "imported",
+    "importedKeySha256",
     "baseType",
     "uuid",
     "kind",
@@ -136,9 +137,11 @@ fn parse_with(body: Value, sign: Option<SignSecret>) -> Result<Definition, Field
                 FieldError::new(FieldProblem::InvalidOption, "driver", error.to_string())
             })?;
     let own = config_field(driver);
-    for other in Driver::ALL {
+    // Clients with a type for receivers send the empty configurations of the other kinds along.
+    let is_empty = |config: &Value| config.as_object().is_some_and(Map::is_empty);
+    for other in Driver::ALL.into_iter().filter(|other| *other != driver) {
         let field = config_field(other);
-        if other != driver && fields.take(field).is_some() {
+        if fields.take(field).is_some_and(|config| !is_empty(&config)) {
             let message = format!("a {driver} receiver has {own}, not {field}");
             return Err(FieldError::new(FieldProblem::InvalidOption, field, message));
         }
@@ -212,7 +215,11 @@ mod tests {
         );
         for (field, value) in [
             ("scaleHostConfig", Value::Null),
+            ("scaleHostConfig", json!({})),
+            ("forwardPostConfig", json!({})),
             ("links", json!({})),
+            ("actions", json!({"rotate": "https://hooks.example.org"})),
+            ("importedKeySha256", json!("00")),
             ("id", json!("1x1")),
             ("cooldownSeconds", json!(60)),
         ] {
@@ -245,7 +252,8 @@ mod tests {
             ("", "driver", json!("scaleMoon"), InvalidOption),
             ("", "scaleServiceConfig", json!(null), MissingRequired),
             ("", "scaleServiceConfig", json!([]), InvalidFormat),
-            ("", "scaleHostConfig", json!({}), InvalidOption),
+            ("", "scaleHostConfig", json!({"min": 1}), InvalidOption),
+            ("", "scaleHostConfig", json!([]), InvalidOption),
             ("", "cooldownSeconds", json!(-1), MinLimitExceeded),
             ("", "cooldownSeconds", json!(86_401), MaxLimitExceeded),
             ("", "cooldownSecond", json!(1), InvalidOption),
