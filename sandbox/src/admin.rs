@@ -26,6 +26,7 @@ pub(crate) fn configure(routes: &mut web::ServiceConfig) {
         .route("/sandbox/services", web::post().to(create_services))
         .route("/sandbox/services/{id}", web::put().to(set_service))
         .route("/sandbox/hosts", web::get().to(hosts))
+        .route("/sandbox/hosts", web::post().to(create_host))
         .route("/sandbox/hosts/{id}", web::put().to(set_host))
         .route("/metrics", web::get().to(metrics));
 }
@@ -191,6 +192,29 @@ async fn set_service(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct NewHost {
+    name: String,
+    /// The machine driver that made it; none for one that was added by hand.
+    driver: Option<String>,
+    #[serde(default)]
+    labels: Map<String, Value>,
+}
+
+/// Adds a host that is active already.
+async fn create_host(
+    world: web::Data<World>,
+    body: web::Bytes,
+) -> Result<HttpResponse, CattleError> {
+    let new: NewHost = parse(&body)?;
+    let mut inner = world.lock();
+    let id = inner.next_id(Kind::Host);
+    let mut host = seed::host(now(), &id, &new.name, new.driver.as_deref());
+    host["labels"] = json!(new.labels);
+    put(&world, &mut inner, Kind::Host, host)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct HostChange {
     state: String,
 }
@@ -212,7 +236,7 @@ async fn set_host(
     put(&world, &mut inner, Kind::Host, host)
 }
 
-/// Stores a resource that was changed by hand.
+/// Stores a resource that was changed or added by hand.
 fn put(
     world: &World,
     inner: &mut Inner,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, USER_AGENT};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
@@ -11,12 +11,16 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::error::CattleError;
+use crate::fault::Fault;
 use crate::knobs::Knobs;
 use crate::mutation::{self, Done};
 use crate::resource::{Kind, shown};
 use crate::store::Changes;
 use crate::world::{World, now, time, write_of};
-use crate::{collection, events, seed};
+use crate::{collection, events, page, seed};
+
+/// What the API is below when the knobs say so.
+pub(crate) const PREFIX: &str = "/rancher";
 
 /// Sets up the API below `/v2-beta`.
 pub(crate) fn configure(routes: &mut web::ServiceConfig) {
@@ -42,6 +46,7 @@ struct Call {
     kind: Kind,
     id: Option<String>,
     query: HashMap<String, String>,
+    user_agent: Option<String>,
     body: Value,
     started: i64,
 }
@@ -53,7 +58,7 @@ async fn answer(world: web::Data<World>, request: HttpRequest, body: web::Bytes)
     world
         .metrics
         .count(request.method().as_str(), response.status().as_u16());
-    response
+    page::or(&world, &request, response)
 }
 
 async fn call(
@@ -61,7 +66,7 @@ async fn call(
     request: &HttpRequest,
     body: &[u8],
 ) -> Result<HttpResponse, CattleError> {
-    authenticate(world, request)?;
+    admit(world, request)?;
     let parts = request.match_info();
     let project = parts.get("project").unwrap_or(seed::PROJECT);
     if project != seed::PROJECT {
@@ -80,6 +85,7 @@ async fn call(
         query: url::form_urlencoded::parse(request.query_string().as_bytes())
             .into_owned()
             .collect(),
+        user_agent: user_agent(request),
         body: match body.trim_ascii() {
             [] => json!({}),
             body => serde_json::from_slice(body).map_err(|error| {
@@ -93,22 +99,26 @@ async fn call(
         started: now(),
     };
     let knobs = world.lock().knobs.clone();
-    if knobs.latency_ms > 0 {
-        tokio::time::sleep(Duration::from_millis(knobs.latency_ms)).await;
-    }
+    pause(knobs.latency_ms).await;
     if knobs.outage {
         return Err(CattleError::down(knobs.retry_after_seconds));
     }
+    let fault = world.next_fault(&call.method)?;
     if call.method == Method::GET {
+        if let Some(fault) = fault {
+            return Err(fault.into());
+        }
         if chance(knobs.error_rate) {
             return Err(CattleError::down(knobs.retry_after_seconds));
         }
-        return read(world, &call);
+        return read(world, &call, &knobs);
     }
-    change(world, &call, &knobs)
+    let changed = change(world, &call, &knobs, fault);
+    pause(knobs.answer_late_ms).await;
+    changed
 }
 
-fn read(world: &World, call: &Call) -> Result<HttpResponse, CattleError> {
+fn read(world: &World, call: &Call, knobs: &Knobs) -> Result<HttpResponse, CattleError> {
     let mut inner = world.lock();
     let body = match &call.id {
         None => collection::page(
@@ -116,6 +126,7 @@ fn read(world: &World, call: &Call) -> Result<HttpResponse, CattleError> {
             inner.all(call.kind, call.started),
             &call.query,
             &call.base,
+            knobs.page_shift,
         ),
         Some(id) => {
             let resource = inner
@@ -128,10 +139,17 @@ fn read(world: &World, call: &Call) -> Result<HttpResponse, CattleError> {
 }
 
 /// A changing call: its effect and its record become durable together, before the answer.
-fn change(world: &World, call: &Call, knobs: &Knobs) -> Result<HttpResponse, CattleError> {
+fn change(
+    world: &World,
+    call: &Call,
+    knobs: &Knobs,
+    fault: Option<Fault>,
+) -> Result<HttpResponse, CattleError> {
     let mut inner = world.lock();
     let now = now();
-    let (mut resource, result) = if chance(knobs.error_rate) {
+    let (mut resource, result) = if let Some(fault) = fault {
+        (None, Err(CattleError::from(fault)))
+    } else if chance(knobs.error_rate) {
         (None, Err(CattleError::down(knobs.retry_after_seconds)))
     } else {
         match target(&mut inner, call, now) {
@@ -175,6 +193,7 @@ fn change(world: &World, call: &Call, knobs: &Knobs) -> Result<HttpResponse, Cat
         "path": call.path,
         "action": call.query.get("action"),
         "resource": resource.as_ref().map_or_else(|| json!(call.id), |resource| resource["id"].clone()),
+        "userAgent": call.user_agent,
         "body": call.body,
         "status": status.as_u16(),
         "effect": effect,
@@ -271,7 +290,7 @@ fn alter(call: &Call, resource: &mut Value, now: i64, knobs: &Knobs) -> Result<D
                 let message = "only host.evacuate with deleteHost is practised here";
                 return Err(CattleError::field("InvalidOption", "eventType", message));
             }
-            Ok(mutation::evacuate(resource, now, settle_ms))
+            Ok(mutation::evacuate(resource, now, knobs))
         }
         ("POST", None, None) => create(call, resource, now, knobs),
         _ => Err(CattleError::new(
@@ -314,25 +333,40 @@ fn create(call: &Call, resource: &mut Value, now: i64, knobs: &Knobs) -> Result<
 }
 
 async fn root(world: web::Data<World>, request: HttpRequest) -> Result<HttpResponse, CattleError> {
-    authenticate(&world, &request)?;
+    admit(&world, &request)?;
     let own = base(&world, &request);
-    Ok(with_headers(
+    let answer = with_headers(
         StatusCode::OK,
         &json!({"type": "apiVersion", "id": "v2-beta", "links": {"self": own, "projects": format!("{own}/projects")}}),
-    ))
+    );
+    Ok(page::or(&world, &request, answer))
 }
 
 async fn projects(
     world: web::Data<World>,
     request: HttpRequest,
 ) -> Result<HttpResponse, CattleError> {
-    authenticate(&world, &request)?;
+    admit(&world, &request)?;
     let project =
         json!({"id": seed::PROJECT, "type": "project", "name": "Default", "state": "active"});
-    Ok(with_headers(
+    let answer = with_headers(
         StatusCode::OK,
         &json!({"type": "collection", "resourceType": "project", "data": [project]}),
-    ))
+    );
+    Ok(page::or(&world, &request, answer))
+}
+
+/// Lets so much time pass.
+pub(crate) async fn pause(millis: u64) {
+    if millis > 0 {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
+}
+
+/// What the caller says of itself.
+pub(crate) fn user_agent(request: &HttpRequest) -> Option<String> {
+    let agent = request.headers().get(USER_AGENT)?;
+    agent.to_str().ok().map(str::to_owned)
 }
 
 /// What links begin with.
@@ -341,10 +375,25 @@ pub(crate) fn base(world: &World, request: &HttpRequest) -> String {
         return elsewhere.clone();
     }
     let connection = request.connection_info();
-    format!("{}://{}/v2-beta", connection.scheme(), connection.host())
+    let prefix = if is_prefixed(request) { PREFIX } else { "" };
+    let (scheme, host) = (connection.scheme(), connection.host());
+    format!("{scheme}://{host}{prefix}/v2-beta")
 }
 
-pub(crate) fn authenticate(world: &World, request: &HttpRequest) -> Result<(), CattleError> {
+/// Lets a call in that comes to where the API is, with the credentials that it asks for.
+pub(crate) fn admit(world: &World, request: &HttpRequest) -> Result<(), CattleError> {
+    if is_prefixed(request) == world.lock().knobs.prefixed {
+        authenticate(world, request)
+    } else {
+        Err(CattleError::not_found())
+    }
+}
+
+fn is_prefixed(request: &HttpRequest) -> bool {
+    request.path().starts_with(PREFIX)
+}
+
+fn authenticate(world: &World, request: &HttpRequest) -> Result<(), CattleError> {
     let Some((access_key, secret_key)) = &world.credentials else {
         return Ok(());
     };

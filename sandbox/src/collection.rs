@@ -19,12 +19,13 @@ const FILTERS: [&str; 7] = [
     "system",
 ];
 
-/// The page of `resources` that `query` asks for.
+/// The page of `resources` that `query` asks for; it begins `shift` rows too early (too late below 0) unless it is the first.
 pub(crate) fn page<'a>(
     kind: Kind,
     resources: impl Iterator<Item = &'a Value>,
     query: &HashMap<String, String>,
     base: &str,
+    shift: i32,
 ) -> Value {
     let mut fitting: Vec<_> = resources
         .filter(|resource| resource["removed"].is_null() && fits(resource, query))
@@ -48,7 +49,14 @@ pub(crate) fn page<'a>(
     let marker = query
         .get("marker")
         .and_then(|marker| marker.strip_prefix('m')?.parse().ok());
-    let start = marker.unwrap_or(0_usize).min(fitting.len());
+    // Each page leads on, however far it is shifted.
+    let by = usize::try_from(shift.unsigned_abs()).unwrap_or(usize::MAX);
+    let start = match marker {
+        None => 0,
+        Some(marker) if shift < 0 => by.saturating_add(marker),
+        Some(marker) => usize::saturating_sub(marker, by.min(limit.saturating_sub(1))),
+    };
+    let start = start.min(fitting.len());
     let end = start.saturating_add(limit).min(fitting.len());
     let own = format!("{base}/{}", kind.plural());
     let next = (end < fitting.len()).then(|| format!("{own}?limit={limit}&marker=m{end}"));

@@ -5,7 +5,9 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpResponse, ResponseError};
-use serde_json::json;
+use serde_json::{Value, json};
+
+use crate::fault::Fault;
 
 /// An error in Cattle's shape.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(crate) struct CattleError {
     detail: String,
     field: Option<String>,
     retry_after: Option<u64>,
+    /// The answer on purpose that is given in its place.
+    fault: Option<Box<Fault>>,
 }
 
 impl CattleError {
@@ -25,6 +29,7 @@ impl CattleError {
             detail: detail.into(),
             field: None,
             retry_after: None,
+            fault: None,
         }
     }
 
@@ -52,6 +57,16 @@ impl CattleError {
     }
 }
 
+impl From<Fault> for CattleError {
+    fn from(fault: Fault) -> Self {
+        let own = Self::new(fault.status(), "OnPurpose", "failing on purpose");
+        Self {
+            fault: Some(Box::new(fault)),
+            ..own
+        }
+    }
+}
+
 impl From<redb::Error> for CattleError {
     fn from(error: redb::Error) -> Self {
         Self::new(
@@ -74,20 +89,29 @@ impl ResponseError for CattleError {
     }
 
     fn error_response(&self) -> HttpResponse {
+        if let Some(fault) = &self.fault {
+            return fault.answer();
+        }
         let mut response = HttpResponse::build(self.status);
         if let Some(seconds) = self.retry_after {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
-        response.json(json!({
-            "id": "sandbox",
-            "type": "error",
-            "links": {},
-            "actions": {},
-            "status": self.status.as_u16(),
-            "code": self.code,
-            "message": self.detail,
-            "detail": null,
-            "fieldName": self.field,
-        }))
+        let field = self.field.as_deref();
+        response.json(body(self.status, self.code, &self.detail, field))
     }
+}
+
+/// The body of an error.
+pub(crate) fn body(status: StatusCode, code: &str, message: &str, field: Option<&str>) -> Value {
+    json!({
+        "id": "sandbox",
+        "type": "error",
+        "links": {},
+        "actions": {},
+        "status": status.as_u16(),
+        "code": code,
+        "message": message,
+        "detail": null,
+        "fieldName": field,
+    })
 }

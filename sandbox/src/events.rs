@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actix_ws::{Closed, Message, MessageStream, Session};
 use serde_json::json;
 
-use crate::cattle::{authenticate, base};
+use crate::cattle::{admit, base};
 use crate::error::CattleError;
 use crate::resource::{Kind, shown};
 use crate::seed;
@@ -52,7 +52,7 @@ pub(crate) async fn subscribe(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
-    authenticate(&world, &request)?;
+    admit(&world, &request)?;
     let project = request.match_info().get("project").unwrap_or(seed::PROJECT);
     let after = {
         let inner = world.lock();
@@ -124,7 +124,9 @@ impl Subscriber {
         self.after = inner.changes.last;
         let texts = changed.into_iter().filter_map(|(kind, number)| {
             let resource = inner.resources.get(&(kind, number))?;
-            let resource = shown(kind, resource, &self.base);
+            // Of what is removed, and not in that state any more, Cattle tells nobody: a purged host is just gone.
+            let is_told = resource["removed"].is_null() || resource["state"] == "removed";
+            let resource = is_told.then(|| shown(kind, resource, &self.base))?;
             let event = json!({
                 "id": format!("{}-{}", kind.prefix(), inner.changes.last), "type": "publish", "name": "resource.change",
                 "resourceType": resource["type"], "resourceId": resource["id"], "time": now(),

@@ -6,6 +6,9 @@
 //! curl -X PUT -H 'Content-Type: application/json' -d '{"scale": 3}' http://127.0.0.1:8086/v2-beta/services/1s5
 //! curl http://127.0.0.1:8086/sandbox/calls
 //! curl -X PUT -d '{"latencyMs": 5, "errorRate": 0.05}' http://127.0.0.1:8086/sandbox/knobs
+//! curl -X PUT -d '{"fault": {"times": 3, "status": 429, "retryAfter": "2"}}' http://127.0.0.1:8086/sandbox/knobs
+//! curl -X PUT -d '{"evacuationsEnd": "inactive", "slowServices": {"api": 9000}}' http://127.0.0.1:8086/sandbox/knobs
+//! curl -X POST -d '{"name": "rack-8", "labels": {"role": "web"}}' http://127.0.0.1:8086/sandbox/hosts
 //! curl -X PUT -d '{"state": "disconnected"}' http://127.0.0.1:8086/sandbox/hosts/1h2
 //! curl -X PUT -d '{"demand": 3.2}' http://127.0.0.1:8086/sandbox/services/1s5
 //! curl http://127.0.0.1:8086/metrics
@@ -16,9 +19,11 @@ mod cattle;
 mod collection;
 mod error;
 mod events;
+mod fault;
 mod knobs;
 mod metrics;
 mod mutation;
+mod page;
 mod process;
 mod proxy;
 mod resource;
@@ -104,6 +109,11 @@ pub async fn start(options: SandboxOptions) -> Result<Sandbox, SandboxError> {
             .app_data(web::PayloadConfig::new(16 * 1024 * 1024))
             .wrap(NormalizePath::trim())
             .configure(admin::configure)
+            .service(
+                web::scope(cattle::PREFIX)
+                    .configure(proxy::configure)
+                    .configure(cattle::configure),
+            )
             .configure(proxy::configure)
             .configure(cattle::configure)
     })

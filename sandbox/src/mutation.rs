@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::error::CattleError;
-use crate::knobs::Knobs;
+use crate::knobs::{EvacuationEnd, Knobs};
 use crate::process;
 use crate::resource::Kind;
 
@@ -142,10 +142,16 @@ pub(crate) fn delete(
     })
 }
 
-/// An `externalHostEvents` of type `host.evacuate`: the host goes by and by.
-pub(crate) fn evacuate(host: &mut Value, now: i64, settle_ms: u64) -> Done {
+/// An `externalHostEvents` of type `host.evacuate`: the host goes by and by, as far as it comes.
+pub(crate) fn evacuate(host: &mut Value, now: i64, knobs: &Knobs) -> Done {
     let way = ["deactivating", "inactive", "removing"];
-    process::pass_through(host, &way, "removed", now, settle_ms);
+    let (way, end, millis) = match knobs.evacuations_end {
+        EvacuationEnd::Deactivating => (&way[..1], "inactive", FOREVER),
+        EvacuationEnd::Inactive => (&way[..1], "inactive", knobs.settle_ms),
+        EvacuationEnd::Removed => (&way[..], "removed", knobs.settle_ms),
+        EvacuationEnd::Purged => (&way[..], "purged", knobs.settle_ms),
+    };
+    process::pass_through(host, way, end, now, millis);
     Done {
         status: StatusCode::CREATED,
         effect: json!({"evacuated": host["id"]}),

@@ -143,7 +143,7 @@ pub(crate) fn settle(resource: &mut Value, now: i64) -> bool {
     }
     let state = resource["state"].as_str().unwrap_or_default().to_owned();
     resource["transitioning"] = json!(if state == "error" { "error" } else { "no" });
-    if state == "removed" {
+    if matches!(state.as_str(), "removed" | "purged") {
         resource["removed"] = json!(crate::world::time(now));
     }
     if state == "active" && !resource["scale"].is_null() {

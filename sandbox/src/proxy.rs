@@ -5,8 +5,9 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use crate::cattle::authenticate;
+use crate::cattle::{admit, pause, user_agent};
 use crate::error::CattleError;
+use crate::fault::Fault;
 use crate::resource::Kind;
 use crate::seed;
 use crate::store::Changes;
@@ -23,21 +24,38 @@ async fn pass_on(
     path: web::Path<(String, String)>,
     body: web::Bytes,
 ) -> Result<HttpResponse, CattleError> {
-    authenticate(&world, &request)?;
+    admit(&world, &request)?;
     let (project, rest) = path.into_inner();
-    let service = rest.split(':').next().unwrap_or_default().to_owned();
-    let mut inner = world.lock();
-    if inner.knobs.outage {
-        return Err(CattleError::down(inner.knobs.retry_after_seconds));
+    let service = rest.split(':').next().unwrap_or_default();
+    let knobs = world.lock().knobs.clone();
+    pause(knobs.latency_ms).await;
+    if knobs.outage {
+        return Err(CattleError::down(knobs.retry_after_seconds));
     }
+    let status = arrive(&world, &request, &project, service, &body)?;
+    pause(knobs.slow_services.get(service).copied().unwrap_or(0)).await;
+    Ok(HttpResponse::build(status).body(format!("{service} says {status}")))
+}
+
+/// Records what comes to a service, which answers after that.
+fn arrive(
+    world: &World,
+    request: &HttpRequest,
+    project: &str,
+    service: &str,
+    body: &[u8],
+) -> Result<StatusCode, CattleError> {
+    let fault = world.next_fault(request.method())?;
+    let mut inner = world.lock();
     let is_there = project == seed::PROJECT
         && inner
             .all(Kind::Service, now())
-            .any(|one| one["name"] == service.as_str() && one["removed"].is_null());
+            .any(|one| one["name"] == service && one["removed"].is_null());
     if !is_there {
         return Err(CattleError::not_found());
     }
-    let status = StatusCode::from_u16(inner.knobs.forward_status).unwrap_or(StatusCode::OK);
+    let own = || StatusCode::from_u16(inner.knobs.forward_status).unwrap_or(StatusCode::OK);
+    let status = fault.as_ref().map_or_else(own, Fault::status);
     let number = inner.last_call + 1;
     let record = json!({
         "n": number,
@@ -46,8 +64,9 @@ async fn pass_on(
         "path": request.path(),
         "query": request.query_string(),
         "contentType": request.headers().get("content-type").and_then(|kind| kind.to_str().ok()),
+        "userAgent": user_agent(request),
         "resource": service,
-        "body": String::from_utf8_lossy(&body),
+        "body": String::from_utf8_lossy(body),
         "status": status.as_u16(),
         "effect": Value::Null,
     });
@@ -56,5 +75,8 @@ async fn pass_on(
         ..Changes::default()
     })?;
     inner.last_call = number;
-    Ok(HttpResponse::build(status).body(format!("{service} says {status}")))
+    match fault {
+        Some(fault) => Err(fault.into()),
+        None => Ok(status),
+    }
 }

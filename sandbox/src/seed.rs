@@ -148,7 +148,8 @@ pub(crate) fn service(now: i64, id: &str, name: &str, stack: &str, scale: u32) -
     })
 }
 
-fn host(created: i64, id: &str, name: &str, driver: Option<&str>) -> Value {
+/// A host that is there, made by a machine driver or added by hand.
+pub(crate) fn host(created: i64, id: &str, name: &str, driver: Option<&str>) -> Value {
     json!({
         "id": id, "type": "host", "kind": "docker", "name": name, "hostname": name, "accountId": PROJECT,
         "state": "active", "agentState": "active", "transitioning": "no", "driver": driver,

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde_json::Value;
+use actix_web::http::Method;
+use serde_json::{Value, json};
 
 use crate::events::ChangeLog;
+use crate::fault::Fault;
 use crate::knobs::Knobs;
 use crate::metrics::Metrics;
 use crate::resource::{Kind, number_of};
@@ -73,6 +75,20 @@ impl World {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer on purpose that a call with this method gets, if there is one. How many are left is on disk before
+    /// that.
+    pub(crate) fn next_fault(&self, method: &Method) -> Result<Option<Fault>, redb::Error> {
+        let mut inner = self.lock();
+        let fault = Fault::next(&mut inner.knobs.fault, method);
+        if fault.is_some() {
+            self.store.write(&Changes {
+                knobs: Some(&json!(inner.knobs)),
+                ..Changes::default()
+            })?;
+        }
+        Ok(fault)
     }
 }
 

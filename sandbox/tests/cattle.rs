@@ -5,6 +5,8 @@
     reason = "whatever is not as a test expects ends the test"
 )]
 
+mod knobs;
+
 use std::path::Path;
 
 use reqwest::{Client, Method};
@@ -254,25 +256,4 @@ async fn hosts_are_provisioned_and_evacuated_over_time() {
     );
     let (status, _) = call(&sandbox, "DELETE", &path, Value::Null).await;
     assert_eq!(status, 200, "from error it is removed at once");
-}
-
-#[tokio::test]
-async fn knobs_out_of_range_and_unknown_ones_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let sandbox = start(folder.path()).await;
-    for knobs in [
-        json!({"errorRate": 1.5}),
-        json!({"latency": 5}),
-        json!({"eventMs": 0}),
-        json!({"forwardStatus": 99}),
-        json!([]),
-    ] {
-        let (status, _) = call(&sandbox, "PUT", "sandbox/knobs", knobs.clone()).await;
-        assert_eq!(status, 400, "{knobs}");
-    }
-    call(&sandbox, "PUT", "sandbox/knobs", json!({"outage": true})).await;
-    let (status, _) = call(&sandbox, "GET", "v2-beta/services", Value::Null).await;
-    assert_eq!(status, 503);
-    let (status, _) = call(&sandbox, "GET", "v2-beta/subscribe", Value::Null).await;
-    assert_eq!(status, 503);
 }

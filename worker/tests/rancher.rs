@@ -5,6 +5,15 @@
     reason = "whatever is not as a test expects ends the test"
 )]
 
+#[path = "rancher/answers.rs"]
+mod answers;
+#[path = "rancher/evacuations.rs"]
+mod evacuations;
+#[path = "rancher/requests.rs"]
+mod requests;
+#[path = "rancher/time_outs.rs"]
+mod time_outs;
+
 use std::time::Duration;
 
 use reqwest::{Client, Method};
@@ -20,7 +29,7 @@ use stormhook_shared::domain::push::Push;
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::leases::Lease;
 use stormhook_shared::ports::platform::{
-    Need, News, Notes, Platform, PlatformError, Step, TargetKind,
+    Forwarded, Need, News, Notes, Platform, PlatformError, Step, TargetKind,
 };
 use stormhook_worker::platforms::rancher::Rancher;
 use tempfile::TempDir;
@@ -94,6 +103,11 @@ impl Practice {
 }
 
 fn driver(url: &str) -> Rancher {
+    driver_with(url, None)
+}
+
+/// The same with another time within which changes have to be answered.
+fn driver_with(url: &str, change_timeout: Option<Duration>) -> Rancher {
     let options = RancherConfiguration {
         url: url.parse().unwrap(),
         access_key: None,
@@ -101,7 +115,23 @@ fn driver(url: &str) -> Rancher {
         ca_file: None,
     };
     let project: ProjectId = "1a5".parse().unwrap();
-    Rancher::new(&project, &options, None).unwrap()
+    Rancher::new(&project, &options, change_timeout).unwrap()
+}
+
+/// Passes a request on to the service `api`.
+async fn forward(rancher: &Rancher, path: &str) -> Result<(), PlatformError> {
+    let request = Forwarded {
+        service_name: "api",
+        port: 80,
+        path,
+        content_type: None,
+        body: b"go",
+    };
+    rancher.forward(&request, &mut notes()).await
+}
+
+async fn scale(rancher: &Rancher, service: &str, to: u32) -> Result<(), PlatformError> {
+    rancher.scale_service(service, to, None, &mut notes()).await
 }
 
 fn notes() -> Notes {
