@@ -39,6 +39,9 @@ contract!(
     registry::names_are_unique_in_a_project,
     registry::a_watch_sees_what_was_there_and_every_change,
     registry::only_the_next_revision_is_stored,
+    leases::a_lease_is_taken_renewed_and_given_back,
+    leases::whoever_announced_itself_is_there,
+    leases::alone_every_lease_is_granted_for_good,
     cursors::a_cursor_is_read_as_it_was_stored,
     questions::only_who_serves_is_asked,
 );

@@ -14,10 +14,9 @@ use futures::StreamExt;
 use stormhook_shared::domain::group::{GroupKey, Partition, Partitions};
 use stormhook_shared::domain::ids::Sequence;
 use stormhook_shared::nats::{Nats, NatsOptions};
-use stormhook_shared::ports::leases::Role;
+use stormhook_shared::ports::Backbone;
 use stormhook_shared::ports::registry::Change;
 use stormhook_shared::ports::trigger_log::Entry;
-use stormhook_shared::ports::{Backbone, Unavailable};
 use stormhook_tests::contract;
 use stormhook_tests::nats::{NatsServer, jetstream};
 use stormhook_tests::wait;
@@ -28,6 +27,21 @@ async fn on_a_new_server<F: Future<Output = ()>>(test: impl FnOnce(Backbone) -> 
     let nats = connect(&server).await;
     test(nats.backbone()).await;
     nats.close().await;
+}
+
+/// The same as two processes that share their work, with leases that run out soon.
+async fn as_two_processes<F: Future<Output = ()>>(test: impl FnOnce(Backbone, Backbone) -> F) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = NatsServer::start(folder.path(), &jetstream(folder.path())).await;
+    let options = NatsOptions {
+        lease_ttl: Duration::from_secs(2),
+        ..NatsOptions::at(&server.url())
+    };
+    let one = Nats::connect(&options, &Arc::default()).await.unwrap();
+    let other = Nats::connect(&options, &Arc::default()).await.unwrap();
+    test(one.backbone(), other.backbone()).await;
+    one.close().await;
+    other.close().await;
 }
 
 async fn connect(server: &NatsServer) -> Nats {
@@ -53,6 +67,16 @@ macro_rules! contract {
     )*};
 }
 
+macro_rules! contract_of_two {
+    ($($port:ident :: $law:ident),* $(,)?) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $law() {
+            as_two_processes(|one, other| async move { contract::$port::$law(&one, &other).await })
+                .await;
+        }
+    )*};
+}
+
 contract!(
     trigger_log::concurrent_appends_get_places_of_their_own,
     trigger_log::a_repeated_key_is_one_trigger_within_the_window,
@@ -64,8 +88,17 @@ contract!(
     registry::names_are_unique_in_a_project,
     registry::a_watch_sees_what_was_there_and_every_change,
     registry::only_the_next_revision_is_stored,
+    leases::a_lease_is_taken_renewed_and_given_back,
+    leases::whoever_announced_itself_is_there,
     cursors::a_cursor_is_read_as_it_was_stored,
     questions::only_who_serves_is_asked,
+);
+
+contract_of_two!(
+    leases::one_of_two_holds_a_lease_until_it_gives_it_back,
+    leases::of_two_that_ask_at_once_one_is_granted_a_lease,
+    leases::a_lease_runs_out_unless_it_is_renewed,
+    leases::whoever_leaves_or_falls_silent_is_there_no_more,
 );
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,46 +230,4 @@ async fn what_is_no_trigger_is_told_as_such_and_what_is_full_refuses() {
         "{refused}"
     );
     nats.close().await;
-}
-
-/// Leases: one holder at a time, free again when they are given back or run out.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lease_has_one_holder_until_it_is_given_back_or_runs_out() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = NatsServer::start(folder.path(), &jetstream(folder.path())).await;
-    let options = NatsOptions {
-        lease_ttl: Duration::from_secs(1),
-        ..NatsOptions::at(&server.url())
-    };
-    let one = Nats::connect(&options, &Arc::default()).await.unwrap();
-    let two = Nats::connect(&options, &Arc::default()).await.unwrap();
-    let (first, second) = (one.backbone().leases, two.backbone().leases);
-    let partition = Partition(5);
-    assert!(first.acquire(partition).await.unwrap().is_some());
-    assert!(first.acquire(partition).await.unwrap().is_some());
-    assert_eq!(second.acquire(partition).await.unwrap(), None);
-    first.announce(Role::Worker).await.unwrap();
-    second.announce(Role::Worker).await.unwrap();
-    second.announce(Role::Ingress).await.unwrap();
-    let census = second.census().await.unwrap();
-    let me = first.census().await.unwrap().me;
-    assert_eq!(census.holders, [(partition, me.clone())].into());
-    assert!(census.workers.contains(&me) && census.workers.len() == 2);
-    assert_eq!(census.ingresses, [census.me].into());
-
-    first.release(partition).await.unwrap();
-    first.withdraw(Role::Worker).await.unwrap();
-    assert_eq!(second.census().await.unwrap().workers.len(), 1);
-    let taken = second.acquire(partition).await.unwrap().unwrap();
-    assert_eq!(first.acquire(partition).await.unwrap(), None);
-    // Not renewed any more.
-    let again = wait::until("the lease to run out", || async {
-        let end: Result<_, Unavailable> = first.acquire(partition).await;
-        end.unwrap().ok_or_else(|| "held".to_owned())
-    })
-    .await;
-    assert!(again > taken);
-    assert_eq!(second.acquire(partition).await.unwrap(), None);
-    one.close().await;
-    two.close().await;
 }

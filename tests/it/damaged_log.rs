@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use reqwest::Method;
 use serde_json::json;
-use stormhook_tests::up::Up;
+use stormhook_tests::up::{Up, run};
 
 const TRIGGERS: usize = 300;
 
@@ -19,6 +20,8 @@ async fn a_damaged_log_is_rebuilt_with_nothing_missing() {
     up.settled().await;
     let before = up.history("").await;
     assert_eq!(before.len(), TRIGGERS);
+    let (_, head) = up.api(Method::GET, "audit/head", None).await;
+    let number = head["number"].as_u64().unwrap();
     up.stop().await;
 
     let log = folder.path().join("outcomes");
@@ -33,9 +36,16 @@ async fn a_damaged_log_is_rebuilt_with_nothing_missing() {
         let up = Up::start(folder.path()).await;
         let mut after = up.history("").await;
         for (before, after) in before.iter().zip(&mut after) {
-            after["links"] = before["links"].clone(); // The port is another one.
+            // The port is another one.
+            after["links"] = before["links"].clone();
+            after["actions"] = before["actions"].clone();
         }
         assert_eq!(after, before, "{damage}");
+        let path = format!("audit/head?at={number}");
+        let (_, now) = up.api(Method::GET, &path, None).await;
+        assert_eq!(now["hash"], head["hash"], "{damage}");
+        let (code, told, error) = run(folder.path(), &["audit", "verify"]).await;
+        assert_eq!(code, 0, "{damage}: {told}{error}");
         up.stop().await;
     }
 }

@@ -5,6 +5,7 @@
     reason = "whatever is not as a test expects ends the test"
 )]
 
+mod alert_rules;
 mod alert_storm;
 mod alertmanager;
 mod answers;
@@ -22,7 +23,10 @@ mod fleet;
 mod forwarded_requests;
 mod history;
 mod host_groups;
+mod http_letters;
+mod imports;
 mod live_feed;
+mod mixed_storm;
 mod older_record;
 mod platform_down;
 mod platform_news;
@@ -30,6 +34,7 @@ mod process_killed;
 mod rancher_clients;
 mod rancher_connection;
 mod rancher_defects;
+mod readme;
 mod replays;
 mod service_upgrades;
 mod sessions;

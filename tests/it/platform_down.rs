@@ -1,5 +1,7 @@
 //! The platform fails, and callers do not notice: triggers are tried again until their deadline.
 
+use std::time::{Duration, Instant};
+
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use stormhook_tests::up::{Up, read};
@@ -71,6 +73,21 @@ async fn a_deadline_ends_the_trying_and_a_stopped_process_goes_on_where_it_was()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_wants_to_be_left_alone_for_ages_does_not_outlast_the_deadline() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let short = json!({"deadlineSeconds": 1});
+    let hook = up.scaling("up", "1s5", "up", (1, 100), short).await;
+    let ages = json!({"outage": true, "retryAfterSeconds": u64::MAX});
+    up.tweak("knobs", &ages).await;
+    for _ in 0..2 {
+        let (_, failed) = up.post(&hook, "", &[("prefer", "wait=30")]).await;
+        assert_eq!(failed["outcome"]["code"], "deadlineExceeded", "{failed}");
+    }
+    up.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_changes_is_decided_from() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path()).await;
@@ -86,6 +103,41 @@ async fn what_somebody_else_changes_is_decided_from() {
     let (_, detail) = up.api(Method::GET, &path, None).await;
     assert_eq!(detail["plan"]["drift"], json!({"left": 2, "found": 10}));
     up.stop().await;
+}
+
+/// Waiting callers and viewers have no time to end by themselves: within the grace, which is 10 s, the process has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_is_answered_when_the_process_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let hook = up.scaling("up", "1s5", "up", (1, 100), json!({})).await;
+    up.tweak("knobs", &json!({"outage": true})).await;
+    let viewing = async {
+        let feed = "/v1-webhooks/events?projectId=1a5";
+        let answer = up.admin_request(Method::GET, feed).send().await.unwrap();
+        answer.text().await
+    };
+    let stopping = async {
+        wait::until("a trigger and a viewer to wait", || async {
+            let pending = up.history("&status=pending").await.len();
+            let (_, system) = up.api(Method::GET, "system", None).await;
+            if pending == 1 && system["ingress"]["viewers"] == 1 {
+                Ok(())
+            } else {
+                Err(format!("{pending} triggers; {system}"))
+            }
+        })
+        .await;
+        up.signal("TERM").await;
+        Instant::now()
+    };
+    let waiting = up.post(&hook, "", &[("prefer", "wait=60")]);
+    let (viewed, asked, (status, answer)) = tokio::join!(viewing, stopping, waiting);
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    assert!(viewed.is_ok(), "the feed ends in order: {viewed:?}");
+    up.stop().await;
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 /// Triggers are accepted while a platform is down, so the process stays ready; but it tells.

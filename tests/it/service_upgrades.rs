@@ -1,14 +1,14 @@
 //! A push upgrades every service that waits for it, each once and one thing at a time. Numbers of issues are those of
 //! rancher/rancher, where the original's users told of the defect that a test is about.
 
-use futures::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use stormhook_tests::random::Random;
-use stormhook_tests::up::{Hook, Up};
+use stormhook_tests::stage::Stage;
+use stormhook_tests::up::Up;
 use stormhook_tests::wait;
+use stormhook_tests::wire::Moment;
 
-fn push(image: &str, tag: &str) -> String {
+pub(crate) fn push(image: &str, tag: &str) -> String {
     json!({"push_data": {"tag": tag, "pusher": "someone"}, "repository": {"repo_name": image, "owner": "example"}})
         .to_string()
 }
@@ -21,6 +21,11 @@ fn actions(calls: &[Value]) -> Vec<(String, String)> {
         .filter(|call| call["status"].as_u64() < Some(300))
         .map(|call| (text(&call["action"]), text(&call["resource"])))
         .collect()
+}
+
+/// The actions that upgrade a service, once.
+fn whole_upgrade(id: &str) -> [(String, String); 2] {
+    ["upgrade", "finishupgrade"].map(|action| (action.to_owned(), id.to_owned()))
 }
 
 async fn image(up: &Up, service: &str) -> Value {
@@ -261,36 +266,102 @@ async fn an_upgrade_without_end_fails_at_its_deadline_and_says_what_is_left() {
 
 #[tokio::test]
 async fn a_process_killed_at_any_step_upgrades_each_service_once() {
-    for calls_before in 0..=10 {
-        let folder = tempfile::tempdir().unwrap();
-        let up = Up::start(folder.path()).await;
-        let five = json!({"name": "five", "count": 5, "labels": {"release": "five"}});
+    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::set(folder.path()).await;
+    let mut up = stage.start().await;
+    for (round, moment) in Moment::all(10).into_iter().enumerate() {
+        let name = format!("five{round}");
+        let labels = json!({"release": name});
+        let five = json!({"name": name, "count": 5, "labels": labels});
         let ids = up.add_services(&five).await;
-        let hook = up
-            .upgrading("five", json!({"release": "five"}), json!({}))
-            .await;
-        up.post(&hook, &push("example/five", "v2"), &[]).await;
-        let up = up.killed_after(calls_before, folder.path()).await;
-        up.settled().await;
-        let triggers = up.history("").await;
-        assert_eq!(triggers.len(), 6, "one and its five parts");
-        for trigger in &triggers {
-            assert_eq!(trigger["outcome"]["code"], "upgraded", "{trigger}");
+        let hook = up.upgrading(&name, labels, json!({})).await;
+        let before = up.calls().await.len();
+
+        let pushed = push("example/five", "v2");
+        let (again, upgraded) = stage.killed_at(moment, up, &hook, &pushed).await;
+        up = again;
+        assert_eq!(
+            upgraded["outcome"]["code"], "upgraded",
+            "{moment:?}: {upgraded}"
+        );
+        let parts = upgraded["children"].as_array().unwrap();
+        assert_eq!(parts.len(), 5, "{moment:?}: {upgraded}");
+        for part in parts {
+            assert_eq!(part["outcome"]["code"], "upgraded", "{moment:?}: {part}");
         }
-        let mut done = actions(&up.calls().await);
-        done.sort();
-        let mut expected = Vec::new();
-        for action in ["finishupgrade", "upgrade"] {
-            let mut one = ids.clone();
-            one.sort();
-            expected.extend(one.into_iter().map(|id| (action.to_owned(), id)));
-        }
-        assert_eq!(done, expected, "killed after {calls_before} calls");
+        let triggers = up.history("").await.len();
+        assert_eq!(triggers, 6 * (round + 1), "{moment:?}: each part once");
+        let calls = up.calls().await.split_off(before);
+        assert_eq!(calls.len(), 10, "{moment:?}: {calls:?}");
         for id in &ids {
-            assert_eq!(image(&up, id).await, "docker:example/five:v2");
+            let mut done = actions(&calls);
+            done.retain(|(_, service)| service == id);
+            assert_eq!(done, whole_upgrade(id), "{moment:?}: each once");
+            expect_upgraded(&up, id, "docker:example/five:v2").await;
         }
-        up.stop().await;
     }
+    up.stop().await;
+}
+
+/// "latest" is pushed onto "latest": what runs does not tell whether the upgrade was begun, so whoever goes on makes it.
+/// Twice at most, with the same goal.
+#[tokio::test]
+async fn a_process_killed_at_any_step_upgrades_a_service_to_the_tag_that_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::set(folder.path()).await;
+    let mut up = stage.start().await;
+    for (round, moment) in Moment::all(2).into_iter().enumerate() {
+        let name = format!("same{round}");
+        let image = format!("docker:example/{name}:latest");
+        let labels = json!({"release": name});
+        let ids = up
+            .add_services(&json!({"name": name, "labels": labels}))
+            .await;
+        let id = &ids[0];
+        let hook = up.upgrading(&name, labels, json!({"tag": "latest"})).await;
+        let before = up.calls().await.len();
+
+        let pushed = push(&format!("example/{name}"), "latest");
+        let (again, upgraded) = stage.killed_at(moment, up, &hook, &pushed).await;
+        up = again;
+        assert_eq!(
+            upgraded["outcome"]["code"], "upgraded",
+            "{moment:?}: {upgraded}"
+        );
+        let triggers = up.history("").await.len();
+        assert_eq!(triggers, 2 * (round + 1), "{moment:?}: one and its part");
+        expect_upgraded(&up, id, &image).await;
+        let calls = up.calls().await.split_off(before);
+        for call in calls.iter().filter(|call| call["action"] == "upgrade") {
+            let strategy = &call["body"]["inServiceStrategy"];
+            let goal = &strategy["launchConfig"]["imageUuid"];
+            assert_eq!(*goal, image, "{moment:?}: {call}");
+        }
+        let done = actions(&calls);
+        for one in done.chunks(2) {
+            let whole = whole_upgrade(id);
+            assert_eq!(one, whole, "{moment:?}: each is finished: {done:?}");
+        }
+        let most = match moment {
+            // It had not arrived before the kill.
+            Moment::Call(1) | Moment::Look { calls: 0, .. } => 1,
+            _ => 2,
+        };
+        let upgrades = done.len() / 2;
+        assert!((1..=most).contains(&upgrades), "{moment:?}: {done:?}");
+    }
+    up.stop().await;
+}
+
+/// The service runs `image`, which was pulled for it, and nothing of it is left to be done.
+pub(crate) async fn expect_upgraded(up: &Up, id: &str, image: &str) {
+    let path = format!("services/{id}");
+    let service = up.cattle(Method::GET, &path, &Value::Null).await;
+    assert_eq!(service["state"], "active", "{service}");
+    let config = &service["launchConfig"];
+    assert_eq!(config["imageUuid"], image, "{service}");
+    let pull = &config["labels"]["io.rancher.container.pull_image"];
+    assert_eq!(pull, "always", "{service}");
 }
 
 #[tokio::test]
@@ -335,128 +406,4 @@ async fn a_notification_that_its_registry_would_not_send_is_refused() {
         "nothing was accepted"
     );
     up.stop().await;
-}
-
-/// Thousands of triggers of several kinds that meet on the same services and hosts.
-#[tokio::test]
-async fn a_mixed_storm_never_has_two_hands_on_one_service() {
-    let folder = tempfile::tempdir().unwrap();
-    let up = Up::start(folder.path()).await;
-    up.tweak("knobs", &json!({"settleMs": 20, "latencyMs": 2}))
-        .await;
-    let labels = json!({"release": "storm"});
-    let ids = up
-        .add_services(&json!({"name": "storm", "count": 6, "labels": labels}))
-        .await;
-    let mut hooks: Vec<(Hook, String)> = Vec::new();
-    for (number, id) in ids.iter().enumerate() {
-        for action in ["up", "down"] {
-            let name = format!("{action}-{number}");
-            let hook = up.scaling(&name, id, action, (1, 40), json!({})).await;
-            hooks.push((hook, String::new()));
-        }
-    }
-    for action in ["up", "down"] {
-        let hook = up
-            .scaling_hosts(
-                &format!("hosts-{action}"),
-                action,
-                json!({"min": 2, "max": 8}),
-            )
-            .await;
-        hooks.push((hook, String::new()));
-    }
-    let upgrade = up
-        .upgrading(
-            "storm",
-            labels,
-            json!({"intervalMillis": 100, "batchSize": 100}),
-        )
-        .await;
-    hooks.push((upgrade, push("example/storm", "v2")));
-    let mut random = Random::seeded();
-    let storm: Vec<_> = (0..5_000)
-        .map(|_| {
-            // Pushes are rarer than alerts.
-            let last = hooks.len() - 1;
-            let any = usize::try_from(random.below(last as u64)).unwrap();
-            let place = if random.below(100) == 0 { last } else { any };
-            hooks[place].clone()
-        })
-        .collect();
-    let mut sent = futures::stream::iter(storm)
-        .map(|(hook, body)| {
-            let up = &up;
-            async move { up.post(&hook, &body, &[]).await.0 }
-        })
-        .buffer_unordered(64);
-    while let Some(status) = sent.next().await {
-        assert_eq!(status, StatusCode::ACCEPTED);
-    }
-    drop(sent);
-    up.settled().await;
-
-    let triggers = up.history("").await;
-    let parents = triggers
-        .iter()
-        .filter(|trigger| trigger["parentId"].is_null());
-    assert_eq!(parents.count(), 5_000);
-    for trigger in &triggers {
-        assert_ne!(trigger["outcome"]["status"], "failed", "{trigger}");
-    }
-    let calls = up.calls().await;
-    for id in &ids {
-        expect_no_overlap(&calls, id);
-        expect_scale(&up, &triggers, id).await;
-        assert_eq!(image(&up, id).await, "docker:example/storm:v2");
-    }
-    let counted = up.hosts().await.len();
-    let newest = triggers
-        .iter()
-        .find(|trigger| trigger["group"] == "hosts/1a5/role=web");
-    assert_eq!(newest.unwrap()["outcome"]["to"], json!(counted));
-    up.stop().await;
-}
-
-/// Writes to one service, one after the other; none that changes it while it is upgraded.
-fn expect_no_overlap(calls: &[Value], id: &str) {
-    let own: Vec<_> = calls.iter().filter(|call| call["resource"] == id).collect();
-    for pair in own.windows(2) {
-        assert!(
-            pair[0]["endedAt"].as_str() <= pair[1]["startedAt"].as_str(),
-            "{} and {}",
-            pair[0],
-            pair[1]
-        );
-    }
-    let mut is_upgrading = false;
-    for call in own {
-        match call["action"].as_str() {
-            Some("upgrade") => {
-                assert!(!is_upgrading, "{call}");
-                is_upgrading = true;
-            }
-            Some("finishupgrade") => is_upgrading = false,
-            _ => assert!(!is_upgrading, "scaled while it was upgraded: {call}"),
-        }
-    }
-    assert!(!is_upgrading, "every upgrade was finished");
-}
-
-/// The scale is what the outcomes of the service's group lead to, each from where the one before ended.
-async fn expect_scale(up: &Up, triggers: &[Value], id: &str) {
-    let group = format!("service/1a5/{id}");
-    let mut scale = json!(1);
-    for trigger in triggers
-        .iter()
-        .rev()
-        .filter(|trigger| trigger["group"] == group)
-    {
-        let outcome = &trigger["outcome"];
-        if outcome["code"] == "scaled" {
-            assert_eq!(outcome["from"], scale, "{trigger}");
-            scale = outcome["to"].clone();
-        }
-    }
-    assert_eq!(json!(up.scale(id).await), scale, "{id}");
 }

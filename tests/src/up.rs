@@ -20,6 +20,8 @@ pub struct Up {
     pub sandbox: String,
     access_key: String,
     secret_key: String,
+    /// What it printed at its start.
+    printed: String,
 }
 
 /// The `stormhook` that was built along with these tests.
@@ -138,7 +140,10 @@ impl Up {
             .expect("stormhook starts");
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let mut found = [const { String::new() }; 4];
+        let mut printed = String::new();
         while let Ok(Some(line)) = lines.next_line().await {
+            printed.push_str(&line);
+            printed.push('\n');
             let word = line
                 .split_whitespace()
                 .last()
@@ -163,7 +168,9 @@ impl Up {
             child.wait().await
         );
         let sandbox = sandbox.trim_end_matches("/v2-beta").to_owned();
-        Self::at(child, address, sandbox, (&access_key, &secret_key)).await
+        let mut up = Self::at(child, address, sandbox, (&access_key, &secret_key)).await;
+        up.printed = printed;
+        up
     }
 
     /// What already runs as `child` at `address`, once it is ready.
@@ -183,6 +190,7 @@ impl Up {
             sandbox,
             access_key: access_key.to_owned(),
             secret_key: secret_key.to_owned(),
+            printed: String::new(),
         };
         up.ready().await;
         up
@@ -205,31 +213,17 @@ impl Up {
         (&self.access_key, &self.secret_key)
     }
 
+    /// What it printed at its start, line by line; nothing if something else started it.
+    pub fn printed(&self) -> &str {
+        &self.printed
+    }
+
     /// Kills it without warning.
     ///
     /// # Panics
     /// When it cannot be killed.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("it can be killed");
-    }
-
-    /// Kills it as soon as its practice platform has recorded this many changing calls, and starts it again on the
-    /// same `folder`.
-    ///
-    /// # Panics
-    /// When there are not as many calls within a minute, or it does not start again.
-    pub async fn killed_after(self, calls: usize, folder: &Path) -> Self {
-        wait::until("changing calls", || async {
-            let made = self.calls().await.len();
-            if made >= calls {
-                Ok(())
-            } else {
-                Err(format!("{made} of {calls}"))
-            }
-        })
-        .await;
-        self.kill().await;
-        Self::start(folder).await
     }
 
     /// Sends it a signal, like `STOP`.

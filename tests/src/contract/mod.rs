@@ -2,6 +2,7 @@
 //! in it; those of platforms a bench, where services can be made.
 
 pub mod cursors;
+pub mod leases;
 pub mod ledger;
 pub mod platform;
 pub mod questions;
