@@ -30,6 +30,8 @@ pub(crate) struct Knobs {
     pub(crate) conflict_rate: f64,
     /// The names of new hosts whose machines cannot be made.
     pub(crate) failing_hosts: Vec<String>,
+    /// The domain that new hosts' agents find themselves in: they tell their hostnames with it.
+    pub(crate) agent_domain: Option<String>,
     /// Upgrades do not end, as if new containers stayed unhealthy.
     pub(crate) stuck_upgrades: bool,
     /// Where evacuations end.
@@ -80,6 +82,7 @@ impl Default for Knobs {
             settle_ms: 50,
             conflict_rate: 0.0,
             failing_hosts: Vec::new(),
+            agent_domain: None,
             stuck_upgrades: false,
             evacuations_end: EvacuationEnd::default(),
             links_at: None,

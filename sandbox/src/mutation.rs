@@ -179,11 +179,18 @@ pub(crate) fn provision(host: &mut Value, now: i64, knobs: &Knobs) -> Result<(),
         }
     };
     host["driver"] = json!(driver);
-    host["name"] = host["hostname"].clone();
     let is_failing = knobs
         .failing_hosts
         .iter()
         .any(|name| host["hostname"] == name.as_str());
+    match &knobs.agent_domain {
+        Some(domain) => {
+            let hostname = host["hostname"].as_str().unwrap_or_default();
+            host["hostname"] = json!(format!("{hostname}.{domain}"));
+        }
+        None if host["name"].is_null() => host["name"] = host["hostname"].clone(),
+        None => {}
+    }
     let (way, end, message): (&[&str], _, _) = if is_failing {
         let message = "machine creation failed: quota exceeded, on purpose";
         (&["registering", "provisioning"], "error", message)

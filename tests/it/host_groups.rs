@@ -364,6 +364,28 @@ async fn a_clone_that_gets_another_name_while_it_is_made_is_made_once() {
     }
 }
 
+/// What is sent as a hostname does not stay: the host's agent tells what the machine takes itself for.
+#[tokio::test]
+async fn clones_whose_agents_tell_longer_hostnames_are_made_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    up.tweak("knobs", &json!({"agentDomain": "example.internal"}))
+        .await;
+    let more = up.scaling_hosts("more", "up", json!({"amount": 2})).await;
+    let added = up.outcome(&more, "").await;
+    assert_eq!(
+        added["outcome"]["message"], "added web04, web05 (4 → 6 hosts)",
+        "{added}"
+    );
+    let added = up.outcome(&more, "").await;
+    assert_eq!(
+        added["outcome"]["message"], "added web06, web07 (6 → 8 hosts)",
+        "{added}"
+    );
+    assert_eq!(created(&up.calls().await).len(), 4);
+    up.stop().await;
+}
+
 /// Gives a host another name as soon as the platform takes one.
 async fn rename(up: &Up, id: &str, name: &str) {
     let path = format!("hosts/{id}");
