@@ -156,6 +156,16 @@ fn where_services_take_their_own_repository_each_one_has_its_newest_push() {
 }
 
 #[test]
+fn a_push_for_one_container_of_a_service_leaves_those_for_others_to_come() {
+    let seen = Seen::Services(vec![service("web", Some(&["shop/app", "shop/sidecar"]))]);
+    let waiting = pushes(&["shop/app", "shop/sidecar"], false);
+    assert_eq!(
+        upgraded(&seen, &waiting),
+        (vec![Code::Upgraded], Some("shop/app".to_owned()))
+    );
+}
+
+#[test]
 fn what_is_for_nobody_is_told_so_and_keeps_nobody_from_anything() {
     let seen = Seen::Services(vec![service("a", Some(&["shop/a"]))]);
     let waiting = pushes(&["shop/a", "shop/other"], false);

@@ -38,4 +38,5 @@ mod readme;
 mod replays;
 mod service_upgrades;
 mod sessions;
+mod sick_platforms;
 mod what_if;

@@ -185,20 +185,19 @@ impl View {
             Ok(push) => push,
             Err(verdict) => return Ok(verdict),
         };
-        // From the newest on.
-        let newer = || {
-            later.iter().rev().filter_map(|other| {
-                let is_meant = other.receiver_id() == receiver.id
-                    && checks::regardless(other.trigger(), other.receiver(), now).is_ok();
+        // The newest that would be acted upon, of those that have something to do with `is_meant`.
+        let newest = |is_meant: &dyn Fn(&Push) -> bool| {
+            later.iter().rev().find(|other| {
                 let notice = other.trigger().notice.as_ref();
-                let push = is_meant.then(|| service_upgrade::wanted(config, notice));
-                Some((other.trigger().accepted_at, push?.ok()?))
+                other.receiver_id() == receiver.id
+                    && service_upgrade::wanted(config, notice).is_ok_and(is_meant)
+                    && checks::regardless(other.trigger(), other.receiver(), now).is_ok()
             })
         };
-        let newest = newer().next();
+        let last = newest(&|_| true);
         if !self.settled.contains(&receiver.id) {
             let first = waiting.trigger().accepted_at;
-            let last = newest.map_or(first, |(accepted_at, _)| accepted_at);
+            let last = last.map_or(first, |last| last.trigger().accepted_at);
             let start = service_upgrade::starts_at(config, first, last);
             if now < start {
                 self.wait_until = Some(start);
@@ -210,7 +209,7 @@ impl View {
             let message = "another push came before this one's upgrade had started";
             Ok(Verdict::new(Code::Superseded, message))
         };
-        if newer().any(|(_, newer)| is_same_repository(&newer.image, &push.image)) {
+        if newest(&|newer| is_same_repository(&newer.image, &push.image)).is_some() {
             return superseded();
         }
         let services = match &self.target {
@@ -225,9 +224,8 @@ impl View {
             .cloned()
             .collect();
         // Where services take any image, the newest push is for all of them; elsewhere, each repository's is for its own.
-        let is_for_others =
-            |service: &MatchedService| newer().any(|(_, newer)| service.takes(&newer.image));
-        if !concerned.is_empty() && concerned.iter().all(is_for_others) {
+        let takes_any = |service: &MatchedService| service.repositories.is_none();
+        if last.is_some() && !concerned.is_empty() && concerned.iter().all(takes_any) {
             return superseded();
         }
         let services = match service_upgrade::none_concerned(config, push, services, &concerned) {

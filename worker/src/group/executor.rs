@@ -49,8 +49,10 @@ pub(crate) struct Executor {
 
 /// How a batch went on.
 enum Advance {
-    /// A step further.
-    On,
+    /// Some have their verdicts.
+    Settled,
+    /// Nothing is settled: what was planned was not performed.
+    Anew,
     /// Its first trigger waits until then.
     NotBefore(Timestamp),
 }
@@ -109,10 +111,13 @@ impl Executor {
             self.calls = Calls::default();
             while !batch.is_empty() {
                 let advanced = match self.advance(&mut batch, since).await {
-                    Ok(Advance::On) => {
+                    Ok(Advance::Settled) => {
                         pauses.reset();
+                        // Whoever waited for others has all of his time from now on.
+                        since = Timestamp::now();
                         Ok(())
                     }
+                    Ok(Advance::Anew) => pause(&mut pauses, None, &self.stop).await,
                     Ok(Advance::NotBefore(time)) => {
                         let waited = self.wait(time, &mut batch).await;
                         since = Timestamp::now();
@@ -223,21 +228,24 @@ impl Executor {
         if let Some(open) = group.open_plan.clone() {
             self.check_open(&open).await?;
             tracing::info!(group = %self.key, plan = %open.revision, "finishing an open plan");
-            self.perform(&open, false).await?;
-            return Ok(Advance::On);
+            let hindrance = self.perform(&open, false).await?;
+            return Ok(hindrance.map_or(Advance::Settled, |_| Advance::Anew));
         }
         self.pass_over(batch, settled);
         if batch.is_empty() {
-            return Ok(Advance::On);
+            return Ok(Advance::Settled);
         }
         self.look_up_receivers(batch).await?;
         let advance = self.decide(batch, since).await?;
-        let settled = self
+        let now_settled = self
             .group
             .as_ref()
             .map_or(settled, |group| group.state.settled);
-        self.pass_over(batch, settled);
-        Ok(advance)
+        self.pass_over(batch, now_settled);
+        Ok(match advance {
+            Advance::Settled if now_settled == settled => Advance::Anew,
+            advance => advance,
+        })
     }
 
     /// An open plan is acted upon without a compare-and-swap before, so it must be the group's last record for certain: a
@@ -299,7 +307,11 @@ impl Executor {
         Ok(())
     }
 
-    async fn decide(&mut self, batch: &[Waiting], since: Timestamp) -> Result<Advance, Setback> {
+    async fn decide(
+        &mut self,
+        batch: &mut [Waiting],
+        since: Timestamp,
+    ) -> Result<Advance, Setback> {
         let now = Timestamp::now();
         let (Some(first), Some(group)) = (batch.first(), &self.group) else {
             return Err(Setback::Reload);
@@ -322,7 +334,10 @@ impl Executor {
         let observing = self.observe(&*platform, need(batch), deadline);
         let (observed, calls) = recording::record(observing).await;
         self.calls.extend(calls);
-        match observed? {
+        let observed = observed?;
+        // The platform may have been waited for, and receivers may have changed meanwhile.
+        self.look_up_receivers(batch).await?;
+        match observed {
             Ok(seen) => self.act(&seen, batch, since).await,
             Err(PlatformError::Refused { message }) => {
                 let seen = Seen::Unreadable(Verdict::new(Code::PlatformRefused, message));
@@ -403,7 +418,7 @@ impl Executor {
             let reason = hindrance.unwrap_or_else(|| "it could not be performed".to_owned());
             return self.give_up(&reason, batch, since).await;
         }
-        Ok(Advance::On)
+        Ok(Advance::Settled)
     }
 
     /// Performs a plan and records how it ended. What kept it from being performed, if it is to be decided anew.
@@ -488,7 +503,7 @@ impl Executor {
 
     async fn settle(&mut self, decided: Batch, at: Timestamp) -> Result<Advance, Setback> {
         if decided.drafts.is_empty() {
-            return Ok(Advance::On);
+            return Ok(Advance::Settled);
         }
         let outcomes = decided.drafts;
         let calls = std::mem::take(&mut self.calls);
@@ -497,7 +512,7 @@ impl Executor {
             at,
             calls,
         };
-        self.append(entry).await.map(|_| Advance::On)
+        self.append(entry).await.map(|_| Advance::Settled)
     }
 
     /// Appends to the ledger, provided that nobody else did.

@@ -25,6 +25,9 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// By which part of itself a pause is longer or shorter at most. Simulations must go the same way each time.
 const JITTER: f64 = if cfg!(test) { 0.0 } else { 0.5 };
 
+/// What is told of an action that was never tried.
+pub(super) const UNTRIED: &str = "its time was over before it could be tried";
+
 /// Who performs, and where.
 pub(super) struct Performer<'a> {
     pub(super) context: &'a Context,
@@ -133,6 +136,7 @@ impl Performer<'_> {
         // A platform with versions refuses a stale write itself: no need to look again before the first.
         let mut look_first = !(is_own && change.version.is_some());
         let mut pauses = pauses();
+        let mut last = UNTRIED.to_owned();
         loop {
             let error = match self
                 .attempt(plan, &mut change, look_first, &mut tries, &mut notes)
@@ -148,7 +152,7 @@ impl Performer<'_> {
                     self.lease_prolonged().await?;
                     continue;
                 }
-                error @ PlatformError::DeadlineOver => (error.to_string(), None),
+                PlatformError::DeadlineOver => (last.clone(), None),
                 PlatformError::Transient {
                     message,
                     retry_after,
@@ -156,6 +160,7 @@ impl Performer<'_> {
                 } => (message, retry_after),
             };
             self.tell(&message);
+            last.clone_from(&message);
             pause_before(plan.deadline, &mut pauses, retry_after, self.stop).await?;
             if Timestamp::now() >= plan.deadline {
                 return Ok(match self.look(plan, &mut change, &mut tries).await {
@@ -229,6 +234,7 @@ impl Performer<'_> {
     async fn forward(&self, plan: &Plan, request: &Request<'_>) -> Result<End, Interrupted> {
         let mut pauses = pauses();
         let mut notes = self.notes(plan, false);
+        let mut last = UNTRIED.to_owned();
         loop {
             let passed_on = self.pass_on(request, &mut notes).await;
             let attempts = notes.calls();
@@ -245,7 +251,7 @@ impl Performer<'_> {
                         attempts,
                     });
                 }
-                Err(error @ PlatformError::DeadlineOver) => (error.to_string(), None),
+                Err(PlatformError::DeadlineOver) => (last.clone(), None),
                 Err(PlatformError::Transient {
                     message,
                     retry_after,
@@ -253,6 +259,7 @@ impl Performer<'_> {
                 }) => (message, retry_after),
             };
             self.tell(&message);
+            last.clone_from(&message);
             pause_before(plan.deadline, &mut pauses, retry_after, self.stop).await?;
             if Timestamp::now() >= plan.deadline {
                 return Ok(late(plan, &message, attempts));

@@ -6,17 +6,20 @@ use std::time::Duration;
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
 use stormhook_shared::decide::{HostSeen, Seen};
-use stormhook_shared::domain::ledger::{Action, Plan};
+use stormhook_shared::domain::ledger::{Action, HostRef, NewHost, Plan};
 use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::ports::platform::{Need, News, Notes, PlatformError, Step};
 
-use super::performance::{End, Interrupted, LONGEST_PAUSE, Performer, late, pauses};
+use super::performance::{End, Interrupted, LONGEST_PAUSE, Performer, UNTRIED, late, pauses};
 
 /// The longest pause between two looks at what goes on by itself.
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
 /// The pause between two looks where the platform tells of changes: it may miss one.
 const LOOK_IN_SPITE_OF_NEWS: Duration = Duration::from_secs(5);
+
+/// A resumed plan was seen to be as it was left.
+const RESUMED: &str = "resumed";
 
 /// How far a step brought an action.
 enum Progressing {
@@ -32,7 +35,7 @@ impl Performer<'_> {
         let mut news = self.platform.news(&plan.action);
         let mut looks = looks();
         let mut failures = pauses();
-        let mut before = "nothing more was done".to_owned();
+        let mut before = UNTRIED.to_owned();
         loop {
             let (what, rest) = match self.step(plan, &mut notes).await {
                 Ok(Progressing::Ended(end)) => return Ok(end),
@@ -52,8 +55,13 @@ impl Performer<'_> {
                     return Ok(late(plan, &before, notes.calls()));
                 }
                 Err(PlatformError::Refused { message }) => {
+                    let is_unseen = notes.is_resumed && notes.calls() == 0;
                     return Ok(End::Failed {
-                        code: Code::PlatformRefused,
+                        code: if is_unseen {
+                            Code::Uncertain
+                        } else {
+                            Code::PlatformRefused
+                        },
                         message,
                         attempts: notes.calls(),
                     });
@@ -105,9 +113,11 @@ impl Performer<'_> {
     }
 
     async fn step(&self, plan: &Plan, notes: &mut Notes) -> Result<Progressing, PlatformError> {
-        if notes.calls() == 0
-            && let Some(reason) = self.changed_since(plan, notes.is_resumed).await?
-        {
+        let is_due = notes.calls() == 0 && !notes.has_begun(RESUMED);
+        if notes.is_resumed {
+            notes.begin(RESUMED);
+        }
+        if is_due && let Some(reason) = self.changed_since(plan, notes.is_resumed).await? {
             return Ok(Progressing::Ended(if notes.is_resumed {
                 End::Failed {
                     code: Code::Uncertain,
@@ -152,16 +162,14 @@ impl Performer<'_> {
                 plan.action
             )));
         };
-        let (least, most) = hosts_between(&plan.action, is_resumed, &found.hosts);
         let count = found.hosts.len();
-        Ok((!(least..=most).contains(&count))
-            .then(|| format!("{}, but it has {count} now", plan.action)))
+        let is_as_planned = is_as_planned(&plan.action, is_resumed, &found.hosts);
+        Ok((!is_as_planned).then(|| format!("{}, but it has {count} now", plan.action)))
     }
 }
 
-/// How many hosts the group can have, at least and at most, if nobody but `action` changed it since it was decided on,
-/// where `found` are there now.
-fn hosts_between(action: &Action, is_resumed: bool, found: &[HostSeen]) -> (usize, usize) {
+/// Whether nobody but `action` changed the group since it was decided on, where `found` are there now.
+fn is_as_planned(action: &Action, is_resumed: bool, found: &[HostSeen]) -> bool {
     let Action::ScaleHosts {
         from,
         to,
@@ -172,28 +180,23 @@ fn hosts_between(action: &Action, is_resumed: bool, found: &[HostSeen]) -> (usiz
         pool,
     } = action
     else {
-        return (0, usize::MAX);
+        return true;
     };
-    let (from, to) = (*from as usize, *to as usize);
+    let (from, to, count) = (*from as usize, *to as usize, found.len());
     if !is_resumed {
-        return (from, from);
+        return count == from;
     }
     if pool.is_some() {
-        // The platform makes and removes them by itself, one after the other.
-        return (from.min(to), from.max(to));
+        return count == from || count == to;
     }
-    let is_there = |id: &str| found.iter().any(|host| host.id == id);
-    let created = create
-        .iter()
-        .filter(|new| found.iter().any(|host| host.is_called(&new.name)));
-    let added = created.count() + activate.iter().filter(|host| is_there(&host.id)).count();
-    let gone = [remove, drain]
-        .into_iter()
-        .flatten()
-        .filter(|host| !is_there(&host.id))
-        .count();
-    let expected = (from + added).saturating_sub(gone);
-    (expected, expected)
+    let is_there = |host: &&HostRef| found.iter().any(|one| one.id == host.id);
+    let is_made = |new: &&NewHost| found.iter().any(|host| host.is_called(&new.name));
+    let added = create.iter().filter(is_made).count() + activate.iter().filter(is_there).count();
+    let leaving = || remove.iter().chain(drain);
+    let left = leaving().filter(is_there).count();
+    let gone = leaving().count() - left;
+    let is_done = added == create.len() + activate.len() && left == 0;
+    is_done || count == (from + added).saturating_sub(gone)
 }
 
 /// The pauses between two looks at what goes on by itself.
@@ -201,5 +204,91 @@ fn looks() -> ExponentialBackoff {
     ExponentialBackoff {
         max_interval: LONGEST_LOOK,
         ..pauses()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(names: &[&str]) -> Vec<HostSeen> {
+        let host = |name: &&str| HostSeen {
+            id: format!("id of {name}"),
+            name: (*name).to_owned(),
+            created_at: Timestamp::from_millis(0),
+            is_working: true,
+            is_cloneable: true,
+            is_manager: false,
+        };
+        names.iter().map(host).collect()
+    }
+
+    fn refs(names: &[&str]) -> Vec<HostRef> {
+        let host = |name: &&str| HostRef {
+            id: format!("id of {name}"),
+            name: (*name).to_owned(),
+        };
+        names.iter().map(host).collect()
+    }
+
+    fn action(from: u32, to: u32, create: &[&str], remove: &[&str], pool: Option<&str>) -> Action {
+        let new = |name: &&str| NewHost {
+            name: (*name).to_owned(),
+            base: "id of web1".to_owned(),
+        };
+        Action::ScaleHosts {
+            from,
+            to,
+            create: create.iter().map(new).collect(),
+            remove: refs(remove),
+            activate: Vec::new(),
+            drain: Vec::new(),
+            pool: pool.map(|name| refs(&[name]).remove(0)),
+        }
+    }
+
+    #[test]
+    fn what_a_resumed_action_may_have_done_is_told_from_what_others_did() {
+        let adding = action(2, 4, &["web3", "web4"], &[], None);
+        let removing = action(4, 2, &[], &["web1", "web2"], None);
+        for (action, there, is_own) in [
+            (&adding, &["web1", "web2"][..], true),
+            (&adding, &["web1", "web2", "web3.example.org"], true),
+            (&adding, &["web1", "web2", "web3", "web4"], true),
+            (&adding, &["web1"], false),
+            (&adding, &["web1", "web2", "web9"], false),
+            (&adding, &["web1", "web3"], false),
+            (&removing, &["web1", "web2", "web3", "web4"], true),
+            (&removing, &["web2", "web3", "web4"], true),
+            (&removing, &["web3", "web4"], true),
+            (&removing, &["web1", "web2"], false),
+            (&removing, &["web1", "web2", "web3"], false),
+            // Everything is done, and what others do now is not its business.
+            (&adding, &["web1", "web2", "web3", "web4", "web9"], true),
+            (&removing, &["web3"], true),
+            (&removing, &["web1", "web2", "web3", "web4", "web5"], false),
+        ] {
+            let is_told = is_as_planned(action, true, &found(there));
+            assert_eq!(is_told, is_own, "{action}: {there:?}");
+        }
+    }
+
+    #[test]
+    fn before_its_first_call_an_action_finds_what_it_was_decided_from() {
+        let adding = action(1, 2, &["web2"], &[], None);
+        assert!(is_as_planned(&adding, false, &found(&["web1"])));
+        assert!(!is_as_planned(&adding, false, &found(&["web1", "web2"])));
+    }
+
+    #[test]
+    fn a_pool_has_its_old_size_or_its_new_one() {
+        let growing = action(1, 3, &[], &[], Some("pool"));
+        for (there, expected) in [
+            (&["a"][..], true),
+            (&["a", "b"], false),
+            (&["a", "b", "c"], true),
+        ] {
+            assert_eq!(is_as_planned(&growing, true, &found(there)), expected);
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The log on disk: opened, and appended to with what leads to its entries (`indexing`). What is in it is found by `lookup`.
 //! Blocking; knows nothing of the ledger, and repairs nothing: at a start it only makes the steps that a crash left out.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -312,8 +314,10 @@ impl Store {
 }
 
 /// Opens the database. sled's own threads may hold its lock for a moment after the last handle was dropped, and say so in
-/// words alone; other processes are kept out by the data folder's lock.
+/// words alone; other processes are kept out by the data folder's lock. A new folder is its owner's alone: others may be let
+/// into the one around it.
 fn open_when_unlocked(path: &Path) -> sled::Result<sled::Db> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let began = Instant::now();
     loop {
         let opened = sled::Config::new()
@@ -334,6 +338,8 @@ fn open_when_unlocked(path: &Path) -> sled::Result<sled::Db> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::super::keys::Index;
     use super::*;
     use stormhook_shared::domain::call::Calls;
@@ -409,6 +415,15 @@ pub(super) mod tests {
                 settled_at: Timestamp::from_millis(0),
             },
         }
+    }
+
+    #[test]
+    fn a_new_folder_is_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let _store = Store::open(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 
     #[test]

@@ -66,6 +66,11 @@ impl Breaker {
         }
     }
 
+    /// A call that was admitted was not made.
+    pub(super) fn not_called(&mut self) {
+        self.probing_until = None;
+    }
+
     /// A call got an answer.
     pub(super) fn succeeded(&mut self) {
         *self = Self::closed();

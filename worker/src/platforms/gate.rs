@@ -82,6 +82,8 @@ impl Gate {
         self.health.ended(result);
         let mut breaker = self.breaker();
         match result {
+            // Nothing was sent.
+            Err(PlatformError::LeaseEnds | PlatformError::DeadlineOver) => breaker.not_called(),
             Err(
                 error @ PlatformError::Transient {
                     retry_after,

@@ -16,6 +16,8 @@ use stormhook_shared::ports::platform::PlatformError;
 const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
 /// How much of an error's text is kept.
 const LONGEST_MESSAGE: usize = 700;
+/// What the API server answers with 429, in plain text, to whom its priorities and fairness keep back.
+const OVERLOADED: &str = "Too many requests, please try again later.";
 
 /// A call without the answer that was hoped for.
 #[derive(Debug)]
@@ -154,14 +156,18 @@ pub(super) async fn forwarded(what: &str, response: Response<Body>) -> Result<()
         .collect();
     let message = format!("{what}: {} {start}", head.status);
     let message = message.trim_end().to_owned();
-    let is_passing = head.status.is_server_error() || head.status == StatusCode::REQUEST_TIMEOUT;
+    // The API server's own words again, which it says without a `Status` when it has too much to do.
+    let is_kept_back =
+        head.status == StatusCode::TOO_MANY_REQUESTS && start.trim_end() == OVERLOADED;
+    let is_passing =
+        head.status.is_server_error() || head.status == StatusCode::REQUEST_TIMEOUT || is_kept_back;
     Err(if is_passing {
         PlatformError::Transient {
             message,
             retry_after: retry_after(&head.headers, None),
             // The service is down, not the platform.
-            is_untouched: false,
-            is_down: false,
+            is_untouched: is_kept_back,
+            is_down: is_kept_back,
         }
     } else {
         PlatformError::Refused { message }

@@ -13,6 +13,8 @@ use super::answer::{self, Failure, passing};
 use super::connection::Patch;
 use super::machine::{self, Pool, RancherPool};
 
+/// The pool was given its new size.
+const SET: &str = "size set";
 /// How many pools a sentence names.
 const MOST_NAMED: usize = 5;
 
@@ -120,20 +122,36 @@ impl Kubernetes {
         }
         if size.current != resize.from {
             self.unmark(resize, &machines, notes).await?;
-            return Ok(Step::Overtaken {
-                reason: format!(
-                    "somebody else set the pool {} to {}",
-                    pool.id(),
-                    size.current
-                ),
+            let reason = format!(
+                "somebody else set the pool {} to {}",
+                pool.id(),
+                size.current
+            );
+            // Whether ours was set before that, nobody can know, or it was.
+            return Ok(if notes.is_resumed || notes.has_begun(SET) {
+                Step::Failed {
+                    code: Code::Uncertain,
+                    message: reason,
+                }
+            } else {
+                Step::Overtaken { reason }
             });
         }
         self.mark(resize, &machines, notes).await?;
-        notes.permit(self.connection.change_timeout())?;
+        if let Err(error) = notes.permit(self.connection.change_timeout()) {
+            if error == PlatformError::DeadlineOver {
+                let machines = self.machines(&pool).await?;
+                self.unmark(resize, &machines, notes).await?;
+            }
+            return Err(error);
+        }
         match self.set(&size.change, resize.to).await {
-            Ok(_) => Ok(Step::Underway {
-                what: format!("the pool {} was set to {}", pool.id(), resize.to),
-            }),
+            Ok(_) => {
+                notes.begin(SET);
+                Ok(Step::Underway {
+                    what: format!("the pool {} was set to {}", pool.id(), resize.to),
+                })
+            }
             // Look again: it may be another size now.
             Err(Failure::Conflict(what)) => Ok(Step::Underway { what }),
             Err(failure) => {
@@ -325,7 +343,12 @@ impl Kubernetes {
             if !is_due {
                 continue;
             }
-            notes.permit(self.connection.change_timeout())?;
+            let timeout = self.connection.change_timeout();
+            if is_marked {
+                notes.permit(timeout)?;
+            } else {
+                notes.permit_last(timeout)?;
+            }
             let path = sort.path_of(namespace, name);
             match self.connection.patch(&path, Patch::Merge, &change).await {
                 // Marked or not, it is on its way out.

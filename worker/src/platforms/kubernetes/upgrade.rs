@@ -41,6 +41,8 @@ pub(super) struct Upgrade<'a> {
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
     Change(Value),
+    /// The upgrade failed, and is taken back.
+    TakeBack(Value),
     Is(Step),
 }
 
@@ -55,9 +57,15 @@ pub(super) async fn step(
     let is_begun = notes.has_begun(BEGUN);
     let change = match next(upgrade, object.as_ref(), is_begun) {
         Next::Is(step) => return Ok(step),
-        Next::Change(change) => change,
+        Next::Change(change) => {
+            notes.permit(connection.change_timeout())?;
+            change
+        }
+        Next::TakeBack(change) => {
+            notes.permit_last(connection.change_timeout())?;
+            change
+        }
     };
-    notes.permit(connection.change_timeout())?;
     match connection.patch(path, Patch::Strategic, &change).await {
         Ok(_) => {
             notes.begin(BEGUN);
@@ -105,7 +113,7 @@ fn next(upgrade: &Upgrade<'_>, object: Option<&Value>, is_begun: bool) -> Next {
             what: format!("{name}: {what}"),
         }),
         Rollout::Failed(_) if upgrade.is_to_be_taken_back(object) => {
-            Next::Change(upgrade.change_back(object))
+            Next::TakeBack(upgrade.change_back(object))
         }
         Rollout::Failed(why) => {
             let message = format!(
@@ -434,7 +442,7 @@ mod tests {
                 next(upgrade, Some(object), false)
             })
         };
-        let Next::Change(change) = taken(&late(marked("example/web:v2", UPGRADE))) else {
+        let Next::TakeBack(change) = taken(&late(marked("example/web:v2", UPGRADE))) else {
             panic!("it is taken back");
         };
         assert_eq!(

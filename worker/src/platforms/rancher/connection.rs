@@ -196,21 +196,25 @@ impl Connection {
                 .await
                 .map_err(answer::Failure::into_error)?;
             let next = page["pagination"]["next"].as_str().and_then(marker_in);
-            if let Value::Array(data) = page["data"].take() {
-                let follows = rows.add(data);
-                if overlaps && !follows {
-                    return Ok(None);
-                }
+            let data = match page["data"].take() {
+                Value::Array(data) => data,
+                _ => Vec::new(),
+            };
+            let count = data.len();
+            let follows = rows.add(data);
+            if overlaps && !follows {
+                return Ok(None);
             }
-            let Some((next, has_old)) = next.map(rows::with_overlap) else {
-                break;
+            let Some((next, has_old)) = next.map(|next| rows::with_overlap(next, count)) else {
+                return Ok(Some(rows.into_all()));
             };
             if marker.as_ref() == Some(&next) {
                 break;
             }
             (marker, overlaps) = (Some(next), has_old);
         }
-        Ok(Some(rows.into_all()))
+        let message = format!("GET {kind}: its pages do not come to an end");
+        Err(PlatformError::Refused { message })
     }
 
     /// Subscribes to the changes of the environment's resources.
@@ -320,7 +324,10 @@ fn address(proxy: &Url, request: &Forwarded<'_>) -> Result<Url, String> {
     let own = format!("{}/", url.path());
     url.set_path(&format!("{own}{}", path.trim_start_matches('/')));
     url.set_query(query);
-    if url.path().starts_with(&own) {
+    let lower = url.path().to_ascii_lowercase();
+    // What is behind the proxy may read these as a step out.
+    let is_hidden = lower.contains("%2f") || lower.contains("%5c");
+    if url.path().starts_with(&own) && !is_hidden {
         Ok(url)
     } else {
         Err(format!("POST {path}: it leads out of the service's paths"))
@@ -398,7 +405,11 @@ mod tests {
             assert!(address.is_err(), "{address:?}");
         }
         let below = "http://rancher/r/projects/1a5/";
-        for service in ["../..", "%2e%2e/x", "..", "a/b"] {
+        for service in ["../..", "%2e%2e/x", "a/b"] {
+            let address = forwarded("http://rancher/v2-beta", service, "/x");
+            assert!(address.is_err(), "{address:?}");
+        }
+        for service in ["..", "%2e%2e"] {
             let address = forwarded("http://rancher/v2-beta", service, "/x").unwrap();
             let (own, path) = address
                 .strip_prefix(below)

@@ -109,13 +109,10 @@ pub(super) fn is_called(host: &Value, name: &str) -> bool {
 /// Whether it has all labels of `base` that were not made up by its agent.
 pub(super) fn has_labels_of(host: &Value, base: &Value) -> bool {
     let lower = |labels: &Value| -> BTreeMap<String, String> {
-        let labels = labels.as_object().into_iter().flatten();
-        labels
+        labels::of(labels)
+            .into_iter()
             .filter(|(label, _)| !label.starts_with("io.rancher."))
-            .map(|(label, value)| {
-                let value = value.as_str().unwrap_or_default();
-                (label.to_lowercase(), value.to_lowercase())
-            })
+            .map(|(label, value)| (label.to_lowercase(), value.to_lowercase()))
             .collect()
     };
     let there = lower(&host["labels"]);

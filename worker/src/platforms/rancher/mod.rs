@@ -124,11 +124,8 @@ impl Platform for Rancher {
     async fn pursue(&self, action: &Action, notes: &mut Notes) -> Result<Step, PlatformError> {
         match action {
             Action::ScaleHosts { create, remove, .. } => {
-                let _permit = match create.as_slice() {
-                    [] => None,
-                    _ => self.adding_hosts.acquire().await.ok(),
-                };
-                scale_hosts::step(&self.connection, create, remove, notes).await
+                let adding = &self.adding_hosts;
+                scale_hosts::step(&self.connection, adding, create, remove, notes).await
             }
             Action::UpgradeService {
                 service_id,

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-/// How many rows of the page before each page has, so that it is seen whether one follows the other.
+/// How many rows of the page before each page has, so that it is seen whether one follows the other; fewer where pages are
+/// small.
 const OVERLAP: usize = 20;
 
 #[derive(Debug, Default)]
@@ -26,7 +27,7 @@ impl Rows {
         let before = self.all.len();
         self.all.extend(new);
         let has_old = self.all.len() - before < count;
-        is_first || has_old || count == 0
+        is_first || has_old
     }
 
     pub(super) fn into_all(self) -> Vec<Value> {
@@ -34,11 +35,12 @@ impl Rows {
     }
 }
 
-/// Where a page is to begin that would begin at `marker`, and whether it has rows of the one before then.
-pub(super) fn with_overlap(marker: String) -> (String, bool) {
+/// Where a page is to begin that would begin at `marker`, after one of `count` rows, and whether it has rows of that one.
+pub(super) fn with_overlap(marker: String, count: usize) -> (String, bool) {
+    let overlap = OVERLAP.min(count / 2);
     let number = marker.strip_prefix('m').and_then(|at| at.parse().ok());
-    match number.and_then(|at: usize| at.checked_sub(OVERLAP)) {
-        Some(earlier) if earlier > 0 => (format!("m{earlier}"), true),
+    match number.and_then(|at: usize| at.checked_sub(overlap)) {
+        Some(earlier) if overlap > 0 => (format!("m{earlier}"), true),
         _ => (marker, false),
     }
 }
@@ -60,7 +62,7 @@ mod tests {
             (99..200, true, 200),
             (100..200, false, 200),
             (50..60, true, 100),
-            (0..0, true, 100),
+            (0..0, false, 100),
         ] {
             let mut rows = Rows::default();
             assert!(rows.add(page(0..100)));
@@ -71,14 +73,13 @@ mod tests {
 
     #[test]
     fn pages_begin_among_the_rows_of_the_one_before() {
-        for (marker, expected) in [
-            ("m1000", ("m980", true)),
-            ("m21", ("m1", true)),
-            ("m20", ("m20", false)),
-            ("m3", ("m3", false)),
-            ("next-1000", ("next-1000", false)),
+        for (marker, count, expected) in [
+            ("m1000", 1_000, ("m980", true)),
+            ("m10", 10, ("m5", true)),
+            ("m1", 1, ("m1", false)),
+            ("next-1000", 1_000, ("next-1000", false)),
         ] {
-            let (begins, overlaps) = with_overlap(marker.to_owned());
+            let (begins, overlaps) = with_overlap(marker.to_owned(), count);
             assert_eq!((begins.as_str(), overlaps), expected);
         }
     }

@@ -7,18 +7,17 @@ use serde_json::{Value, json};
 use stormhook_shared::domain::ledger::{HostRef, NewHost};
 use stormhook_shared::domain::outcome::Code;
 use stormhook_shared::ports::platform::{Notes, PlatformError, Step};
+use tokio::sync::Semaphore;
 
 use super::connection::Connection;
 use super::host;
 
-/// How long a host that was asked for may take to be listed if the answer was lost. Cattle does not mind a second one of
-/// the same name.
-const LISTED_WITHIN: Duration = Duration::from_secs(10);
-/// The same for one that a process may have asked for which was killed just then.
-const ASKED_WITHIN: Duration = Duration::from_secs(3);
+/// How long a host may take to be listed that was asked for without an answer, by this process or by one that was killed
+/// just then. Cattle does not mind a second one of the same name.
+const LISTED_WITHIN: Duration = Duration::from_secs(5);
 /// How long Cattle is left alone with an evacuation. It gives one up without a word if something else keeps it from
 /// deactivating or removing the host.
-const EVACUATED_WITHIN: Duration = Duration::from_secs(120);
+const EVACUATED_WITHIN: Duration = Duration::from_secs(5 * 60);
 
 /// How far a host that is to be added has come.
 enum Addition {
@@ -49,15 +48,24 @@ enum Removal {
     Delete,
 }
 
-/// Makes the calls that are due now. No two steps that add hosts may run at the same time, or both could give out the
-/// same name.
+/// Makes the calls that are due now. `adding`: one step of this process at a time that gives out names.
 pub(super) async fn step(
     connection: &Connection,
+    adding: &Semaphore,
     create: &[NewHost],
     remove: &[HostRef],
     notes: &mut Notes,
 ) -> Result<Step, PlatformError> {
-    let all = connection.list("hosts").await?;
+    let mut all = connection.list("hosts").await?;
+    let is_missing = |new: &NewHost| !matches!(find(&all, new, notes), Found::Own(_));
+    let _permit = if create.iter().any(is_missing) {
+        let permit = adding.acquire().await.ok();
+        // Another step may have given out the same name meanwhile.
+        all = connection.list("hosts").await?;
+        permit
+    } else {
+        None
+    };
     let is_untouched = notes.calls() == 0 && !notes.is_resumed;
     if is_untouched && let Some(reason) = overtaken(&all, create, notes) {
         return Ok(Step::Overtaken { reason });
@@ -72,9 +80,7 @@ pub(super) async fn step(
         }
     }
     for host in remove {
-        if !take_away(connection, &all, host, notes).await? {
-            underway.push(format!("{} is being removed", host.name));
-        }
+        underway.extend(take_away(connection, &all, host, notes).await?);
     }
     Ok(if !underway.is_empty() {
         let what = underway.join(", ");
@@ -96,18 +102,23 @@ pub(super) async fn step(
 
 /// Why the hosts cannot be added as they were planned, before the first of them is.
 fn overtaken(all: &[Value], create: &[NewHost], notes: &Notes) -> Option<String> {
-    create.iter().find_map(|new| {
-        let base = base(all, new);
-        match (base, find(all, new, base, notes)) {
+    create
+        .iter()
+        .find_map(|new| match (base(all, new), find(all, new, notes)) {
             (None, _) => Some(without_base(new)),
             (_, Found::Other) => Some(taken(new)),
             _ => None,
-        }
-    })
+        })
 }
 
 fn base<'a>(all: &'a [Value], new: &NewHost) -> Option<&'a Value> {
-    all.iter().find(|host| host["id"] == new.base.as_str())
+    all.iter()
+        .find(|host| host["id"] == new.base.as_str() && is_there(host))
+}
+
+/// What notes that a host was asked for without an answer so far.
+fn asked(new: &NewHost) -> String {
+    format!("ask for {}", new.name)
 }
 
 fn without_base(new: &NewHost) -> String {
@@ -127,8 +138,7 @@ async fn add(
     notes: &mut Notes,
 ) -> Result<Addition, PlatformError> {
     let name = &new.name;
-    let base = base(all, new);
-    match find(all, new, base, notes) {
+    match find(all, new, notes) {
         Found::Own(host) => return Ok(coming(host, name)),
         Found::Gone => return Ok(Addition::Failed(format!("somebody removed {name}"))),
         Found::Other => return Ok(Addition::Failed(taken(new))),
@@ -137,18 +147,18 @@ async fn add(
     if let Some(refusal) = notes.refused.get(name) {
         return Ok(Addition::Failed(format!("{name}: {refusal}")));
     }
-    if notes.is_resumed {
-        let look = format!("look for {name}");
-        let looked_for = notes.going_for(&look);
-        if looked_for.is_none() {
-            notes.begin(look);
-        }
-        if looked_for.is_none_or(|time| time < ASKED_WITHIN) {
-            let what = format!("{name} may have been asked for a moment ago");
-            return Ok(Addition::Underway(what));
-        }
+    let asked = asked(new);
+    if notes.is_resumed && !notes.has_begun(&asked) {
+        notes.begin(&asked);
     }
-    let Some(base) = base else {
+    if notes
+        .going_for(&asked)
+        .is_some_and(|time| time < LISTED_WITHIN)
+    {
+        let what = format!("{name} may have been asked for a moment ago");
+        return Ok(Addition::Underway(what));
+    }
+    let Some(base) = base(all, new) else {
         return Ok(Addition::Failed(without_base(new)));
     };
     let is_first = notes.calls() == 0 && !notes.is_resumed;
@@ -158,6 +168,7 @@ async fn add(
         }
         permitted => permitted?,
     }
+    notes.begin(&asked);
     match connection
         .create("hosts", &host::clone_of(base, name))
         .await
@@ -172,24 +183,25 @@ async fn add(
             notes.refused.insert(name.clone(), message.clone());
             Ok(Addition::Failed(format!("{name}: {message}")))
         }
-        Err(PlatformError::Transient {
-            message,
-            retry_after,
-            is_untouched: false,
-            is_down,
-        }) => Err(PlatformError::Transient {
-            message,
-            retry_after: Some(retry_after.unwrap_or_default().max(LISTED_WITHIN)),
-            is_untouched: false,
-            is_down,
-        }),
-        Err(error) => Err(error),
+        Err(error) => {
+            let is_untouched = matches!(
+                error,
+                PlatformError::Transient {
+                    is_untouched: true,
+                    ..
+                }
+            );
+            if is_untouched {
+                notes.forget(&asked);
+            }
+            Err(error)
+        }
     }
 }
 
-/// Looks for `new` by the id that it got in this process, or by its name and the labels that it has from its base. Its
-/// agent may have told Cattle a longer hostname meanwhile, and people may have named it.
-fn find<'a>(all: &'a [Value], new: &NewHost, base: Option<&Value>, notes: &Notes) -> Found<'a> {
+/// Looks for `new` by the id that it got in this process; or, if it may have been asked for, by its name and the labels
+/// that it has from its base. Its agent may have told Cattle a longer hostname meanwhile, and people may have named it.
+fn find<'a>(all: &'a [Value], new: &NewHost, notes: &Notes) -> Found<'a> {
     if let Some(id) = notes.made.get(&new.name) {
         let made = all.iter().find(|host| host["id"] == id.as_str());
         return match made.filter(|host| is_there(host)) {
@@ -204,7 +216,10 @@ fn find<'a>(all: &'a [Value], new: &NewHost, base: Option<&Value>, notes: &Notes
     if named.peek().is_none() {
         return Found::Nowhere;
     }
-    match named.find(|host| base.is_none_or(|base| host::has_labels_of(host, base))) {
+    let may_be_own = notes.is_resumed || notes.has_begun(&asked(new));
+    let base = all.iter().find(|host| host["id"] == new.base.as_str());
+    let is_own = |host: &&Value| base.is_none_or(|base| host::has_labels_of(host, base));
+    match named.find(is_own).filter(|_| may_be_own) {
         Some(own) => Found::Own(own),
         None => Found::Other,
     }
@@ -231,23 +246,27 @@ fn coming(host: &Value, name: &str) -> Addition {
     }
 }
 
-/// Makes the call that is due for a host that is to go. True when it is gone.
+/// Makes the call that is due for a host that is to go. What it waits for then; nothing when it is gone.
 async fn take_away(
     connection: &Connection,
     all: &[Value],
     host: &HostRef,
     notes: &mut Notes,
-) -> Result<bool, PlatformError> {
+) -> Result<Option<String>, PlatformError> {
+    let name = &host.name;
+    let leaving = || Ok(Some(format!("{name} is being removed")));
     let found = all.iter().find(|one| one["id"] == host.id.as_str());
     let evacuation = format!("evacuate {}", host.id);
     let removal = removal(found, notes.going_for(&evacuation));
     match removal {
-        Removal::Gone => return Ok(true),
-        Removal::Wait => return Ok(false),
+        Removal::Gone => return Ok(None),
+        Removal::Wait => return leaving(),
         _ => {}
     }
     match notes.permit(connection.change_timeout()) {
-        Err(PlatformError::DeadlineOver) => return Ok(false),
+        Err(PlatformError::DeadlineOver) => {
+            return Ok(Some(format!("{name} was not told to go on its way")));
+        }
         permitted => permitted?,
     }
     let path = ["hosts", host.id.as_str()];
@@ -268,12 +287,13 @@ async fn take_away(
         _ => connection.delete(&path).await,
     };
     match called {
-        Ok(()) => Ok(false),
-        // It may have gone since it was looked at.
+        Ok(()) => leaving(),
+        // It may have gone since it was looked at, or be on its way.
         Err(error @ PlatformError::Refused { .. }) => {
             let found = connection.get(&path).await?;
             match self::removal(found.as_ref(), None) {
-                Removal::Gone => Ok(true),
+                Removal::Gone => Ok(None),
+                Removal::Wait => leaving(),
                 _ => Err(error),
             }
         }
@@ -348,12 +368,12 @@ mod tests {
             let mut notes = Notes::new(
                 Lease::new(Partition(0), None),
                 Timestamp::from_millis(0),
-                false,
+                true,
             );
             if let Some(id) = made {
                 notes.made.insert("web04".to_owned(), id.to_owned());
             }
-            match find(&[base.clone(), host.clone()], &new, Some(&base), &notes) {
+            match find(&[base.clone(), host.clone()], &new, &notes) {
                 Found::Own(_) => "own",
                 Found::Gone => "gone",
                 Found::Other => "other",
@@ -368,6 +388,14 @@ mod tests {
             }
             host
         };
+        let fresh = Notes::new(
+            Lease::new(Partition(0), None),
+            Timestamp::from_millis(0),
+            false,
+        );
+        let there = [host(&json!({}))];
+        let other = find(&there, &new, &fresh);
+        assert!(matches!(other, Found::Other), "nobody asked for it yet");
         for (change, made, expected) in [
             (json!({}), None, "own"),
             (json!({"name": "Shop 4"}), None, "own"),

@@ -118,8 +118,13 @@ fn unscalable(service: &Value, name: &str) -> Option<String> {
     let kind = service["type"].as_str().unwrap_or_default();
     let launch = &service["launchConfig"];
     if !matches!(kind, "service" | "loadBalancerService") {
+        let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
+            "an"
+        } else {
+            "a"
+        };
         Some(format!(
-            "service {name} is a {kind}, which has no containers to scale"
+            "service {name} is {article} {kind}, which has no containers to scale"
         ))
     } else if launch["imageUuid"]
         .as_str()
@@ -201,7 +206,8 @@ mod tests {
     #[test]
     fn what_cannot_be_scaled_is_said() {
         for (change, says) in [
-            (json!({"type": "dnsService"}), "dnsService"),
+            (json!({"type": "dnsService"}), "is a dnsService"),
+            (json!({"type": "externalService"}), "is an externalService"),
             (json!({"launchConfig": null}), "no image"),
             (json!({"launchConfig": {"imageUuid": NO_IMAGE}}), "no image"),
             (

@@ -59,8 +59,19 @@ pub(super) async fn step(
     let state = match next(upgrade, service.as_ref(), known) {
         Next::Is(step) => return Ok(step),
         Next::Act(action) => {
-            // A service that is left `upgraded` runs the new image, and takes no other upgrade before this.
-            notes.permit_last(connection.change_timeout())?;
+            let service = service.unwrap_or_default();
+            let timeout = connection.change_timeout();
+            // Its own upgrade is finished even late: a service that is left `upgraded` takes no other.
+            let is_own = known.may_have_begun && upgrade.is_reached(&service);
+            let permitted = if is_own {
+                notes.permit_last(timeout)
+            } else {
+                notes.permit(timeout)
+            };
+            match permitted {
+                Err(PlatformError::DeadlineOver) => return Ok(underway(upgrade, &service)),
+                permitted => permitted?,
+            }
             connection.act(&path, action, &json!({})).await?
         }
         Next::Upgrade => {
