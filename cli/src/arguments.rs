@@ -10,6 +10,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use stormhook_shared::audit::head::PublicKey;
+use stormhook_shared::configuration::parse_public_url;
 use stormhook_shared::domain::ids::ProjectId;
 use stormhook_shared::domain::time::Timestamp;
 use stormhook_shared::program::log_options::LogOptions;
@@ -71,7 +72,7 @@ pub struct UpOptions {
     #[arg(long, env = "STORMHOOK_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
     /// What trigger URLs begin with [default: the address that a request came to]
-    #[arg(long, env = "STORMHOOK_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, env = "STORMHOOK_PUBLIC_URL", value_name = "URL", value_parser = parse_public_url)]
     pub public_url: Option<Url>,
     /// The file with the deployment's secret, 32 bytes or more [default: one in the data folder]
     #[arg(long, env = "STORMHOOK_SECRET_FILE", value_name = "FILE")]
@@ -404,6 +405,9 @@ pub struct HistoryOptions {
 pub struct BackupOptions {
     /// The file; it holds secrets
     pub file: PathBuf,
+    /// The file with the deployment's secret, where `up` was given one [default: the one in the data folder]
+    #[arg(long, env = "STORMHOOK_SECRET_FILE", value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
     #[command(flatten)]
     pub server: ServerOptions,
 }

@@ -6,6 +6,7 @@ mod chart;
 mod client;
 mod commands;
 mod moment;
+mod printable;
 mod up;
 
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use clap::Parser;
 use stormhook_shared::program::causes::with_causes;
 
 use arguments::{Arguments, Command};
+use printable::printable;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -34,7 +36,8 @@ async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("stormhook: {}", with_causes(error.as_ref()));
+            let told = printable(&with_causes(error.as_ref()));
+            eprintln!("stormhook: {told}");
             ExitCode::FAILURE
         }
     }

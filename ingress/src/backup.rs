@@ -1,9 +1,10 @@
-//! The embedded database for a backup, as it is at one moment. What else a backup has, its maker reads from the record and
-//! from the data folder.
+//! The embedded database for a backup, as it is at one moment, with the fingerprint of the secret in use. What else a backup
+//! has, its maker reads from the record and from the data folder.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use stormhook_shared::domain::time::Timestamp;
+use stormhook_shared::program::secret_fingerprint;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
@@ -50,6 +51,10 @@ pub(crate) async fn database(
     });
     Ok(HttpResponse::Ok()
         .content_type("application/octet-stream")
+        .insert_header((
+            secret_fingerprint::HEADER,
+            database.secret_fingerprint.as_str(),
+        ))
         .no_chunking(length)
         .streaming(parts))
 }

@@ -2,6 +2,7 @@
 //! without what is left becoming unprovable.
 
 use std::fs;
+use std::path::Path;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -57,12 +58,70 @@ async fn a_restored_backup_goes_on_and_its_record_verifies() {
     up.stop().await;
 
     let bytes = fs::read(&backup).unwrap();
-    let cut = elsewhere.path().join("cut.tar");
-    fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
-    let nowhere = elsewhere.path().join("nowhere");
-    let (code, _, error) = run(&nowhere, &["restore", cut.to_str().unwrap()]).await;
-    assert!(code == 1 && error.lines().count() == 1, "{error}");
-    assert!(!nowhere.exists());
+    let cut = &bytes[..bytes.len() / 2];
+    let error = not_restored(elsewhere.path(), cut).await;
+    assert_eq!(error.lines().count(), 1, "{error}");
+    let mut damaged = bytes.clone();
+    let database = bytes.windows(DATABASE_BEGINS.len());
+    let mut database = database
+        .enumerate()
+        .filter(|(_, at)| *at == DATABASE_BEGINS);
+    let (begin, _) = database.next().expect("a backup has a database");
+    damaged[begin + 2_000] ^= 1;
+    let error = not_restored(elsewhere.path(), &damaged).await;
+    assert!(
+        error.contains("backbone.redb in it is not as it was written"),
+        "{error}"
+    );
+}
+
+/// What a database's file begins with.
+const DATABASE_BEGINS: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
+
+/// Tries to restore a backup with these bytes. Returns why that is refused.
+async fn not_restored(folder: &Path, backup: &[u8]) -> String {
+    let (file, target) = (folder.join("bad.tar"), folder.join("nowhere"));
+    fs::write(&file, backup).unwrap();
+    let (code, _, error) = run(&target, &["restore", file.to_str().unwrap()]).await;
+    assert_eq!(code, 1, "{error}");
+    assert!(!target.exists() && !folder.join("nowhere.restoring").exists());
+    error
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_has_the_secret_that_is_in_use() {
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let data = folder.path().join("data");
+    let secret = folder.path().join("in-use");
+    fs::write(&secret, [7; 32]).unwrap();
+    let secret = secret.to_str().unwrap();
+    let up = Up::start_with(&data, &["--secret-file", secret]).await;
+    let hook = up.scaling("up", "1s5", "up", (1, 50), json!({})).await;
+    let backup = elsewhere.path().join("backup.tar");
+    let backup = backup.to_str().unwrap();
+
+    let (code, _, error) = run(&data, &["backup", backup]).await;
+    assert!(code == 1 && error.contains("there is no secret"), "{error}");
+    fs::write(data.join("secret"), [8; 32]).unwrap();
+    let (code, _, error) = run(&data, &["backup", backup]).await;
+    assert!(
+        code == 1 && error.contains("is not the secret that the server uses"),
+        "{error}"
+    );
+    let left: Vec<_> = fs::read_dir(elsewhere.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    let (code, _, error) = run(&data, &["backup", backup, "--secret-file", secret]).await;
+    assert_eq!(code, 0, "{error}");
+    up.stop().await;
+
+    let restored = elsewhere.path().join("restored");
+    let (code, told, error) = run(&restored, &["restore", backup]).await;
+    assert_eq!(code, 0, "{error}");
+    assert!(!told.contains("cannot be checked"), "{told}");
+    let up = Up::start(&restored).await;
+    let (status, _) = up.fire(&hook).await.unwrap();
+    assert_eq!(status, StatusCode::ACCEPTED);
+    up.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

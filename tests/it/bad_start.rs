@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use reqwest::StatusCode;
+use serde_json::json;
 use stormhook_tests::up::{Up, program};
 use tokio::process::Command;
 
@@ -43,6 +45,25 @@ async fn a_folder_of_a_newer_version_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("FORMAT"), "2\n").unwrap();
     assert!(refused(folder.path(), &[]).await.contains("newer version"));
+}
+
+#[tokio::test]
+async fn a_lost_secret_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let hook = up.scaling("up", "1s5", "up", (1, 50), json!({})).await;
+    up.stop().await;
+    let (secret, elsewhere) = (folder.path().join("secret"), folder.path().join("moved"));
+    std::fs::rename(&secret, &elsewhere).unwrap();
+    let error = refused(folder.path(), &[]).await;
+    assert!(error.contains("head -c 32 /dev/urandom"), "{error}");
+    assert!(!secret.exists());
+
+    std::fs::rename(&elsewhere, &secret).unwrap();
+    let up = Up::start(folder.path()).await;
+    let (status, _) = up.fire(&hook).await.unwrap();
+    assert_eq!(status, StatusCode::ACCEPTED);
+    up.stop().await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use stormhook_tests::up::{Up, program, run};
 use tokio::process::Command;
 
@@ -49,6 +49,29 @@ async fn receivers_triggers_and_history_from_the_shell() {
     assert_eq!(code, 1);
     assert!(error.contains("no key is given for"), "{error}");
 
+    for (arguments, says) in [
+        (
+            &["--group", "service/1a5/1s5"][..],
+            "has no triggers like that",
+        ),
+        (
+            &["--project", "nosuch"],
+            "project nosuch has no triggers yet",
+        ),
+        (&["--access-key", "a"], "give --secret-key, too"),
+        (&["--secret-key", "s"], "give --access-key, too"),
+    ] {
+        let (_, told, error) = run(folder, &[&["history"][..], arguments].concat()).await;
+        assert!(format!("{told}{error}").contains(says), "{told}{error}");
+    }
+    let missing = folder.join("nosuch.jsonl");
+    let check = ["audit", "check", missing.to_str().unwrap()];
+    let (code, _, error) = run(folder, &check).await;
+    assert!(
+        code == 1 && error.contains("stormhook: read") && error.lines().count() == 1,
+        "{error}"
+    );
+
     let (_, table, _) = run(folder, &["history"]).await;
     assert!(table.contains("WHY") && table.contains("2 → 3"), "{table}");
     let (_, lines, _) = run(
@@ -83,6 +106,38 @@ async fn receivers_triggers_and_history_from_the_shell() {
     let (code, _, error) = run(folder, &["history"]).await;
     assert_eq!(code, 1);
     assert!(error.contains("cannot reach"), "{error}");
+}
+
+#[tokio::test]
+async fn no_caller_speaks_to_the_terminal_of_who_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let hook = up.scaling("up", "1s5", "up", (1, 50), json!({})).await;
+    let body = "a\u{1b}]0;title\u{7}\tb\u{202e}c";
+    let trigger = up.outcome(&hook, body).await;
+    let id = trigger["id"].as_str().unwrap();
+    let (code, told, error) = run(folder.path(), &["show", id]).await;
+    assert_eq!(code, 0, "{error}");
+    let shown = "a\\u{1b}]0;title\\u{7}\tb\\u{202e}c";
+    assert!(told.contains(shown), "{told:?}");
+    assert!(!told.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{told:?}");
+    let (_, json, _) = run(folder.path(), &["show", id, "--format", "json"]).await;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["body"], body);
+    up.stop().await;
+}
+
+#[tokio::test]
+async fn that_a_receiver_wants_signed_requests_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let sign = json!({"sign": {"secret": "a secret of enough characters"}});
+    up.scaling("signed", "1s5", "up", (1, 50), sign).await;
+    let (code, _, error) = run(folder.path(), &["trigger", "signed"]).await;
+    assert_eq!(code, 1, "{error}");
+    assert!(error.contains("wants signed requests"), "{error}");
+    assert!(!error.contains("--access-key"), "{error}");
+    up.stop().await;
 }
 
 #[tokio::test]

@@ -96,6 +96,26 @@ async fn what_the_first_start_prints_scales_the_demo_service_and_tells_why() {
     up.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn with_own_keys_the_history_command_asks_for_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("stormhook.toml");
+    let digest = "0".repeat(64);
+    let key = format!(
+        "[[api_keys]]\naccess_key = \"ops\"\nsecret_sha256 = \"{digest}\"\nrole = \"admin\"\nprojects = [\"*\"]\n"
+    );
+    std::fs::write(&config, key).unwrap();
+    let config = ["--config", config.to_str().unwrap()];
+    let up = Up::start_with(&folder.path().join("data"), &config).await;
+    let history = printed_below(&up, "See what happened, and why:");
+    let ending = format!(
+        "history --server {} --access-key … --secret-key …",
+        up.address
+    );
+    assert!(history.ends_with(&ending), "{history}");
+    up.stop().await;
+}
+
 /// A section of the README, without its heading.
 fn section(heading: &str) -> String {
     let readme = std::fs::read_to_string(project::path("README.md")).unwrap();

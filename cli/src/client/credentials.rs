@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use stormhook_shared::configuration::Secret;
 use stormhook_shared::domain::ids::ProjectId;
@@ -52,6 +52,15 @@ impl CredentialsFile {
 impl Credentials {
     /// What `options` say, completed by what `up` left. Its key goes to nobody but itself.
     pub fn find(options: &ServerOptions) -> Result<Self> {
+        match (&options.access_key, &options.secret_key) {
+            (Some(_), None) => {
+                bail!("an access key is given without its secret key: give --secret-key, too")
+            }
+            (None, Some(_)) => {
+                bail!("a secret key is given without its access key: give --access-key, too")
+            }
+            _ => {}
+        }
         let folder = match &options.data_dir {
             Some(folder) => folder.clone(),
             None => data_folder::default_path("stormhook")?,

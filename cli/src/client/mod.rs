@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
+use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -62,18 +63,20 @@ impl Client {
             .context("the server answered something else: is it this version?")
     }
 
-    /// Writes what stands at `path` to `file`, however long that takes.
-    pub async fn download(&self, path: &str, file: &mut impl Write) -> Result<()> {
+    /// Writes what stands at `path` to `file`, however long that takes. Returns the answer's headers.
+    pub async fn download(&self, path: &str, file: &mut impl Write) -> Result<HeaderMap> {
         let url = self.url(path, &[])?;
         let request = self.request(Method::GET, url).timeout(LONG_TIMEOUT);
         let mut answer = self.sent(request).await?;
         if !answer.status().is_success() {
-            return read(answer).await.map(|_| ());
+            read(answer).await?;
+            bail!(NO_JSON);
         }
+        let headers = answer.headers().clone();
         while let Some(part) = answer.chunk().await.context("read the answer")? {
             file.write_all(&part)?;
         }
-        Ok(())
+        Ok(headers)
     }
 
     /// Follows the live feed, with every trigger and outcome behind the event `last_id`, or from now on.
@@ -258,7 +261,8 @@ pub async fn fire(
         .send()
         .await
         .map_err(|error| unreachable(&server, &error))?;
-    parse(&read(answer).await?)
+    let no_access = "; this receiver wants signed requests, which this command cannot make";
+    parse(&read_or(answer, no_access).await?)
 }
 
 fn http() -> Result<reqwest::Client> {
@@ -296,6 +300,11 @@ fn parse(bytes: &[u8]) -> Result<Value> {
 
 /// The body of an answer that is none of an error.
 async fn read(answer: Response) -> Result<Bytes> {
+    read_or(answer, "; give --access-key and --secret-key").await
+}
+
+/// The same, with what is to be said where access is refused.
+async fn read_or(answer: Response, no_access: &str) -> Result<Bytes> {
     let status = answer.status();
     let bytes = answer.bytes().await.context("read the answer")?;
     if status.is_success() {
@@ -305,7 +314,7 @@ async fn read(answer: Response) -> Result<Bytes> {
         serde_json::from_slice(&bytes).with_context(|| format!("{NO_JSON} (status {status})"))?;
     let message = body["message"].as_str().unwrap_or("no reason was given");
     let hint = match status.as_u16() {
-        401 => "; give --access-key and --secret-key",
+        401 => no_access,
         503 => "; nothing was done, try again",
         _ => "",
     };

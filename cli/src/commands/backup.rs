@@ -1,21 +1,27 @@
 //! `stormhook backup`: the embedded database, the outcome log and the deployment's secret in one file, while Stormhook runs.
 
+pub mod sum;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use reqwest::header::HeaderMap;
 use serde::{Deserialize, Serialize};
 use stormhook_shared::audit::export::Place;
 use stormhook_shared::domain::time::Timestamp;
+use stormhook_shared::hook_key::DeploymentSecret;
 use stormhook_shared::ports::record::Position;
 use stormhook_shared::program::data_folder::{self, DataFolder};
+use stormhook_shared::program::secret_fingerprint::{self, fingerprint};
 
 use super::audit::export::{self, Page};
 use super::table::print;
 use crate::arguments::BackupOptions;
 use crate::client::Client;
+use sum::{Sum, Sums};
 
 /// The names of what a backup has.
 pub const MANIFEST: &str = "manifest.json";
@@ -35,6 +41,8 @@ pub struct Manifest {
     pub head: Place,
     /// Where the ledger goes on after that.
     pub position: Position,
+    /// What the other files in it are known by; older versions wrote none of that.
+    pub files: Option<Sums>,
 }
 
 /// Makes a backup.
@@ -43,13 +51,18 @@ pub async fn run(options: BackupOptions) -> Result<()> {
         Some(folder) => folder.clone(),
         None => data_folder::default_path("stormhook")?,
     };
-    let secret = folder.join(DataFolder::SECRET);
-    if !secret.exists() {
+    let secret_file = match options.secret_file {
+        Some(file) => file,
+        None => folder.join(DataFolder::SECRET),
+    };
+    if !secret_file.exists() {
         bail!(
-            "{} has no secret: run this on the machine of `stormhook up`, and name its data folder with --data-dir",
-            folder.display()
+            "there is no secret at {}: run this on the machine of `stormhook up`, and name its data folder with --data-dir, or \
+             the secret's file, where it was given one, with --secret-file",
+            secret_file.display()
         );
     }
+    let secret = DeploymentSecret::read(&secret_file)?;
     let client = Client::new(&options.server)?;
     let parts = Parts::beside(&options.file)?;
     // The log before the database: the database then has all of the ledger that the log is made of.
@@ -59,17 +72,26 @@ pub async fn run(options: BackupOptions) -> Result<()> {
     };
     let head = export::lines(&client, first, BufWriter::new(parts.create(LOG)?)).await?;
     let mut database = parts.create(DATABASE)?;
-    client.download("backup/database", &mut database).await?;
+    let answered = client.download("backup/database", &mut database).await?;
     database.sync_all()?;
+    check_secret(&secret, &secret_file, &answered)?;
+    parts.copy(&secret_file, DataFolder::SECRET)?;
+    let mut names = vec![LOG, DATABASE, DataFolder::SECRET];
+    let credentials = folder.join(DataFolder::CREDENTIALS);
+    if credentials.exists() {
+        parts.copy(&credentials, DataFolder::CREDENTIALS)?;
+        names.push(DataFolder::CREDENTIALS);
+    }
     let manifest = Manifest {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         made_at: Timestamp::now(),
         head,
         position,
+        files: Some(parts.sums(&names)?),
     };
     serde_json::to_writer_pretty(parts.create(MANIFEST)?, &manifest)?;
-    pack(&parts, &folder, &options.file)?;
+    pack(&parts, &names, &options.file)?;
     print(&format!(
         "{} holds the database, the outcome log up to entry {}, and the deployment's secret: keep it where only you can read it",
         options.file.display(),
@@ -77,17 +99,29 @@ pub async fn run(options: BackupOptions) -> Result<()> {
     ))
 }
 
-fn pack(parts: &Parts, folder: &Path, file: &Path) -> Result<()> {
+/// Whether `secret` is the one that the server uses: under another one, no trigger URL of the backup would be valid.
+fn check_secret(secret: &DeploymentSecret, file: &Path, answered: &HeaderMap) -> Result<()> {
+    let Some(used) = answered.get(secret_fingerprint::HEADER) else {
+        bail!(
+            "the server does not tell which secret it uses: restart it as this version, or back it up with its own"
+        );
+    };
+    if used != fingerprint(secret).as_str() {
+        bail!(
+            "{} is not the secret that the server uses, under which its trigger URLs are valid: name the file that `stormhook up` \
+             was given as secret_file with --secret-file",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+/// Writes the manifest and the files with these `names` into one.
+fn pack(parts: &Parts, names: &[&str], file: &Path) -> Result<()> {
     let draft = parts.0.join("backup");
     let mut archive = tar::Builder::new(BufWriter::new(create_private(&draft)?));
-    for name in [MANIFEST, LOG, DATABASE] {
+    for name in [MANIFEST].iter().chain(names) {
         archive.append_path_with_name(parts.0.join(name), name)?;
-    }
-    for name in [DataFolder::SECRET, DataFolder::CREDENTIALS] {
-        let path = folder.join(name);
-        if path.exists() {
-            archive.append_path_with_name(path, name)?;
-        }
     }
     let mut writer = archive.into_inner()?;
     writer.flush()?;
@@ -110,6 +144,21 @@ impl Parts {
     fn create(&self, name: &str) -> Result<File> {
         create_private(&self.0.join(name))
     }
+
+    /// Takes in a copy of the file at `path`.
+    fn copy(&self, path: &Path, name: &str) -> Result<()> {
+        let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
+        Ok(self.create(name)?.write_all(&bytes)?)
+    }
+
+    /// What its files with these `names` are known by.
+    fn sums(&self, names: &[&str]) -> Result<Sums> {
+        let sum = |name: &&str| -> Result<_> {
+            let sum = Sum::of(&self.0.join(name))?;
+            Ok(((*name).to_owned(), sum))
+        };
+        names.iter().map(sum).collect()
+    }
 }
 
 impl Drop for Parts {
@@ -119,7 +168,7 @@ impl Drop for Parts {
 }
 
 /// A new file that only its owner can read.
-fn create_private(path: &Path) -> Result<File> {
+pub fn create_private(path: &Path) -> Result<File> {
     OpenOptions::new()
         .create_new(true)
         .read(true)

@@ -10,5 +10,5 @@ use crate::arguments::Arguments;
 pub fn run(shell: Shell) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "stormhook", &mut script);
-    super::table::print(&String::from_utf8(script)?)
+    super::table::print_as_is(&String::from_utf8(script)?)
 }

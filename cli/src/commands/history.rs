@@ -6,7 +6,7 @@ mod told;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::table::{print, table, text};
+use super::table::{print, print_as_is, table, text};
 use crate::arguments::{HistoryFormat, HistoryOptions};
 use crate::client::Client;
 use feed::Feed;
@@ -27,7 +27,20 @@ pub async fn run(options: HistoryOptions) -> Result<()> {
         return follow(&client, &query, &options).await;
     }
     let triggers = pages(&client, &query, options.limit).await?;
+    if triggers.is_empty() && options.format == HistoryFormat::Table {
+        return print(&nothing(&client, &query));
+    }
     show(&triggers, options.format, true)
+}
+
+/// What is said where no trigger is found.
+fn nothing(client: &Client, query: &[(&'static str, String)]) -> String {
+    let project = client.project();
+    if query.iter().any(|(name, _)| *name != "order") {
+        format!("project {project} has no triggers like that")
+    } else {
+        format!("project {project} has no triggers yet")
+    }
 }
 
 /// Shows the newest, the oldest of them first, and then each trigger as it is accepted and as it is settled. What happens
@@ -41,7 +54,11 @@ async fn follow(
     let mut feed = Feed::begin(client).await?;
     let mut triggers = pages(client, query, options.limit).await?;
     triggers.reverse();
-    show(&triggers, options.format, true)?;
+    if triggers.is_empty() && options.format == HistoryFormat::Table {
+        print(&nothing(client, query))?;
+    } else {
+        show(&triggers, options.format, true)?;
+    }
     let mut told = Told::new(&triggers);
     loop {
         let mut triggers = feed.next().await?;
@@ -110,7 +127,7 @@ fn show(triggers: &[Value], format: HistoryFormat, is_first: bool) -> Result<()>
             if lines.is_empty() {
                 Ok(())
             } else {
-                print(&lines.join("\n"))
+                print_as_is(&lines.join("\n"))
             }
         }
         HistoryFormat::Csv => {
@@ -125,10 +142,9 @@ fn show(triggers: &[Value], format: HistoryFormat, is_first: bool) -> Result<()>
             if text.is_empty() {
                 Ok(())
             } else {
-                print(&text)
+                print_as_is(&text)
             }
         }
-        HistoryFormat::Table if triggers.is_empty() && is_first => print("no triggers yet"),
         HistoryFormat::Table => {
             let mut rows = table(if is_first { &COLUMNS } else { &[] });
             for trigger in triggers {

@@ -11,6 +11,7 @@ use super::import;
 use super::table::{print, print_json, table, text};
 use crate::arguments::{Format, NewReceiver, Output, ReceiversCommand};
 use crate::client::Client;
+use crate::printable::on_one_line;
 
 /// Runs one of the commands on receivers.
 pub async fn run(command: ReceiversCommand) -> Result<()> {
@@ -139,7 +140,7 @@ fn show(receiver: &Value, format: Format) -> Result<()> {
     }
     let lines: Vec<_> = lines
         .iter()
-        .map(|(name, value)| format!("{name:<9}{value}"))
+        .map(|(name, value)| format!("{name:<9}{}", on_one_line(value)))
         .collect();
     print(&lines.join("\n"))
 }

@@ -17,6 +17,7 @@ use super::table::{print, print_json, table, text};
 use super::what_if;
 use crate::arguments::{Format, ReplayOptions};
 use crate::client::{Client, Refusal};
+use crate::printable::on_one_line;
 
 /// How many triggers are asked for at once.
 const PAGE: &str = "1000";
@@ -278,7 +279,7 @@ async fn apply(
     id: &str,
 ) -> Result<()> {
     for (trigger, reason) in selection.left.iter().take(MOST_SHOWN) {
-        eprintln!("not sent: {}: {reason}", text(&trigger["id"]));
+        eprintln!("{}", not_sent(trigger, reason));
     }
     let bar = progress_bar(selection.sent.len());
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / options.rate.get());
@@ -290,7 +291,7 @@ async fn apply(
             Ok(answer) if answer["state"] == "accepted" => tally.sent += 1,
             Ok(_) => tally.sent_before += 1,
             Err(message) => {
-                bar.suspend(|| eprintln!("not sent: {}: {message}", text(&trigger["id"])));
+                bar.suspend(|| eprintln!("{}", not_sent(trigger, &message)));
                 tally
                     .refused
                     .push(json!({"id": trigger["id"], "reason": message}));
@@ -309,6 +310,11 @@ async fn apply(
         "{} sent again, {} were sent by this replay before, {left} not sent; see: stormhook history",
         tally.sent, tally.sent_before
     ))
+}
+
+/// Which trigger is not sent, and why, in a line.
+fn not_sent(trigger: &Value, reason: &str) -> String {
+    on_one_line(&format!("not sent: {}: {reason}", text(&trigger["id"])))
 }
 
 fn progress_bar(count: usize) -> ProgressBar {

@@ -1,4 +1,5 @@
-//! `stormhook restore`: a data folder from a backup. The outcome log is checked while it is restored.
+//! `stormhook restore`: a data folder from a backup. The outcome log is checked while it is restored, and each file against
+//! its size and hash in the manifest.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -9,7 +10,8 @@ use stormhook_shared::audit::export::{Checked, Checker};
 use stormhook_shared::program::data_folder::{self, DataFolder};
 use stormhook_worker::Import;
 
-use super::backup::{DATABASE, FORMAT, LOG, MANIFEST, Manifest};
+use super::backup::sum::{Summing, Sums, compare};
+use super::backup::{DATABASE, FORMAT, LOG, MANIFEST, Manifest, create_private};
 use super::table::print;
 use crate::arguments::RestoreOptions;
 
@@ -48,7 +50,14 @@ pub fn run(options: &RestoreOptions) -> Result<()> {
         manifest.made_at,
         manifest.head.number,
         manifest.head.hash
-    ))
+    ))?;
+    if manifest.files.is_none() {
+        print(
+            "the backup is of a version that wrote no sums into it: whether its database and its secret are as they were written \
+             cannot be checked",
+        )?;
+    }
+    Ok(())
 }
 
 fn restore(file: &Path, draft: &Path) -> Result<Manifest> {
@@ -57,9 +66,11 @@ fn restore(file: &Path, draft: &Path) -> Result<Manifest> {
     let mut manifest: Option<Manifest> = None;
     let mut has_database = false;
     let mut checked = None;
+    let mut found = Sums::new();
     for entry in archive.entries().context("it is no backup")? {
-        let mut entry = entry.context("it is cut off, or no backup")?;
+        let entry = entry.context("it is cut off, or no backup")?;
         let name = entry.path()?.to_string_lossy().into_owned();
+        let mut entry = Summing::new(entry);
         match (name.as_str(), &manifest) {
             (MANIFEST, _) => {
                 let read: Manifest = serde_json::from_reader(&mut entry)?;
@@ -70,12 +81,13 @@ fn restore(file: &Path, draft: &Path) -> Result<Manifest> {
                     );
                 }
                 manifest = Some(read);
+                continue;
             }
             (LOG, Some(manifest)) => {
-                checked = Some(import(entry, &folder, manifest)?);
+                checked = Some(import(&mut entry, &folder, manifest)?);
             }
             (DATABASE, _) => {
-                let mut database = File::create(folder.backbone())?;
+                let mut database = create_private(&folder.backbone())?;
                 std::io::copy(&mut entry, &mut database)?;
                 database.sync_all()?;
                 has_database = true;
@@ -87,9 +99,13 @@ fn restore(file: &Path, draft: &Path) -> Result<Manifest> {
             }
             _ => bail!("it has {name:?}, which this version does not know"),
         }
+        found.insert(name, entry.end()?);
     }
     match (manifest, checked) {
         (Some(manifest), Some(checked)) if has_database && checked.ended == manifest.head => {
+            if let Some(written) = &manifest.files {
+                compare(written, &found)?;
+            }
             Ok(manifest)
         }
         _ => bail!("it is cut off, or no backup"),

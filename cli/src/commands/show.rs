@@ -10,6 +10,7 @@ use stormhook_shared::domain::time::Timestamp;
 use super::table::{print, print_json, text};
 use crate::arguments::{Format, ShowOptions};
 use crate::client::Client;
+use crate::printable::{on_one_line, printable};
 
 /// How much of a body is shown.
 const MOST_BODY_CHARS: usize = 1_000;
@@ -121,7 +122,7 @@ fn body(trigger: &Value, lines: &mut Timeline) {
     };
     let cut: String = shown.chars().take(MOST_BODY_CHARS).collect();
     for line in cut.lines() {
-        lines.and(&format!("  {line}"));
+        lines.quote(line);
     }
     if cut.len() < shown.len() {
         lines.and("  … (all of it with --format json)");
@@ -282,16 +283,50 @@ impl Timeline {
             Some(later) if !later.is_zero() => format!("+{:.3} s", later.as_secs_f64()),
             _ => time,
         };
+        let what = on_one_line(what);
         let _ = writeln!(self.text, "{stamp:>24}  {what}");
     }
 
     /// Something that lasts.
     fn now(&mut self, what: &str) {
-        let _ = writeln!(self.text, "{:>24}  {what}", "now");
+        let _ = writeln!(self.text, "{:>24}  {}", "now", on_one_line(what));
     }
 
     /// What belongs to the line before.
     fn and(&mut self, what: &str) {
-        let _ = writeln!(self.text, "{INDENT}  {what}");
+        let _ = writeln!(self.text, "{INDENT}  {}", on_one_line(what));
+    }
+
+    /// A line of a body, with its tabs.
+    fn quote(&mut self, line: &str) {
+        let _ = writeln!(self.text, "{INDENT}    {}", printable(line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn no_caller_makes_up_lines_or_speaks_to_the_terminal() {
+        let trigger = json!({
+            "id": "1", "acceptedAt": "2026-11-23T21:00:00.000Z", "sequence": 1,
+            "source": {"address": "10.0.0.1", "userAgent": "curl\u{9b}2J\nplanned"},
+            "bodyBytes": 20, "body": "a\u{1b}]0;title\u{7}\tb\nc\u{202e}d",
+            "outcome": {"status": "failed", "code": "uncertain", "settledAt": "2026-11-23T21:00:01.000Z",
+                "message": "it said \u{1b}[31m"},
+        });
+        let told = timeline(&trigger);
+        for expected in [
+            r"curl\u{9b}2J\u{a}planned",
+            "a\\u{1b}]0;title\\u{7}\tb\n",
+            r"c\u{202e}d",
+            r"it said \u{1b}[31m",
+        ] {
+            assert!(told.contains(expected), "{expected}: {told}");
+        }
+        let is_shown = |character: char| !character.is_control() || "\n\t".contains(character);
+        assert!(told.chars().all(is_shown), "{told:?}");
     }
 }

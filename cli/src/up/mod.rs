@@ -16,6 +16,7 @@ use stormhook_shared::directory::Directory;
 use stormhook_shared::hook_key::HookKeys;
 use stormhook_shared::program::listener::listen;
 use stormhook_shared::program::probes::{ProbeServer, Probes};
+use stormhook_shared::program::secret_fingerprint::fingerprint;
 use stormhook_shared::program::stop::stop_signal;
 use stormhook_shared::session_key::SessionKeys;
 use stormhook_shared::telemetry::Readiness;
@@ -126,6 +127,7 @@ impl Running {
             database: carrier.snapshots().map(|snapshots| DatabaseCopies {
                 snapshots,
                 folder: settings.folder.path().to_owned(),
+                secret_fingerprint: fingerprint(&settings.secret),
             }),
             grace,
         })?;

@@ -87,10 +87,15 @@ impl Settings {
         } else {
             None
         };
-        let sandbox = file.projects.is_empty().then(|| SandboxPlace {
-            listen: options.sandbox_listen,
-            data_dir: folder.sandbox(),
-        });
+        let sandbox = if file.projects.is_empty() {
+            folder.make(&folder.sandbox())?;
+            Some(SandboxPlace {
+                listen: options.sandbox_listen,
+                data_dir: folder.sandbox(),
+            })
+        } else {
+            None
+        };
         Ok(Self {
             folder,
             listen: options.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN),
@@ -156,7 +161,7 @@ impl Settings {
             lines.push("\nScale the demo service up by one:".to_owned());
             lines.push(format!("  curl -X POST '{demo}'"));
             lines.push("\nSee what happened, and why:".to_owned());
-            lines.push(format!("  {}", self.history_command()));
+            lines.push(format!("  {}", self.history_command(address)));
         } else {
             lines.push("\nMake a hook:".to_owned());
             lines.push(format!("  {} receivers create --help", program()));
@@ -164,9 +169,12 @@ impl Settings {
         lines.join("\n")
     }
 
-    /// The history command as it works in this shell.
-    fn history_command(&self) -> String {
+    /// The history command as it works in this shell. A key of the configuration is known here by its hash alone.
+    fn history_command(&self, address: &str) -> String {
         let program = program();
+        if self.admin.is_none() {
+            return format!("{program} history --server {address} --access-key … --secret-key …");
+        }
         let is_default = data_folder::default_path("stormhook")
             .is_ok_and(|default| default == self.folder.path());
         if is_default {

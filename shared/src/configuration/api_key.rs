@@ -86,6 +86,11 @@ impl ApiKeyFile {
                 "must be 64 hex digits; make it with: printf %s SECRET | sha256sum",
             )
         })?;
+        if secret_sha256 == ApiKey::digest("") {
+            let reason = "is that of an empty secret: perhaps the variable with the secret was not set where it was made with: \
+                 printf %s \"$SECRET\" | sha256sum";
+            return Err(border.invalid(&name("secret_sha256"), reason));
+        }
         let projects = if self.projects.iter().any(|project| project == "*") {
             ProjectScope::All
         } else {

@@ -5,7 +5,9 @@ mod api_key;
 mod kubernetes;
 mod nats;
 mod project;
+mod public_url;
 mod rancher;
+mod report;
 mod retention;
 mod secret;
 mod swarm;
@@ -20,6 +22,7 @@ use url::Url;
 pub use api_key::{ApiKey, ProjectScope, Role};
 pub use kubernetes::KubernetesConfiguration;
 pub use project::{PlatformConfiguration, ProjectConfiguration};
+pub use public_url::parse_public_url;
 pub use rancher::RancherConfiguration;
 pub use retention::Retention;
 pub use secret::{Secret, read_secret};
@@ -182,15 +185,15 @@ impl File {
                 self.probe_listen,
                 "an address like 0.0.0.0:8087",
             )?,
-            data_dir: self.data_dir.map(|path| border.path(&path)),
+            data_dir: border.folder("data_dir", self.data_dir)?,
             backbone: nats::apply(border, backbone, self.nats)?,
             secret_file: self.secret_file.map(|path| border.path(&path)),
             signing_key_file: self.signing_key_file.map(|path| border.path(&path)),
-            public_url: border.parse(
-                "public_url",
-                self.public_url,
-                "a URL like https://hooks.example.org",
-            )?,
+            public_url: self
+                .public_url
+                .map(|text| parse_public_url(&text))
+                .transpose()
+                .map_err(|reason| border.invalid("public_url", reason))?,
             retention: self.retention.map(Retention::from).unwrap_or_default(),
             api_keys: self
                 .api_keys
@@ -223,6 +226,19 @@ impl Border<'_> {
             .map_or_else(|| path.to_owned(), |folder| folder.join(path))
     }
 
+    fn folder(
+        &self,
+        key: &str,
+        path: Option<PathBuf>,
+    ) -> Result<Option<PathBuf>, ConfigurationError> {
+        match path {
+            Some(path) if path.as_os_str().is_empty() => {
+                Err(self.invalid(key, "is empty: name a folder, or leave it out"))
+            }
+            path => Ok(path.map(|path| self.path(&path))),
+        }
+    }
+
     fn parse<T: std::str::FromStr>(
         &self,
         key: &str,
@@ -242,11 +258,10 @@ fn one_line(text: &str, error: &toml::de::Error) -> String {
     let line = error
         .span()
         .map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-    let what = error.message().replace('\n', ", ");
-    match line {
-        Some(line) => format!("line {line}: {what}"),
-        None => what,
-    }
+    let (key, what) = report::in_words(error);
+    let place = line.map(|line| format!("line {line}"));
+    let parts = [place, key, Some(what)].into_iter().flatten();
+    parts.collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -339,12 +354,47 @@ mod tests {
             ("listen = \"here\"", "listen: \"here\" is not an address"),
             ("backbone = \"kafka\"", "backbone"),
             ("listen = ", "line 1"),
+            (
+                "listen = 8085",
+                "line 1: listen: 8085 is not a text in quotes",
+            ),
+            ("data_dir = \"\"", "data_dir: is empty"),
+            (
+                "public_url = \"ftp://hooks.example.org\"",
+                "public_url: ftp://hooks.example.org/ is not a URL like",
+            ),
+            ("retention = 5", "retention: 5 is not a section"),
+            (
+                "[retention]\nage_days = \"7\"",
+                "line 2: retention.age_days: \"7\" is not a whole number from 0 to 4294967295",
+            ),
+            (
+                "backbone = \"nats://a\"\n[nats]\npartitions = 70000",
+                "nats.partitions: 70000 is not a whole number from 1 to 65535",
+            ),
             ("[nats]\nreplicas = 3", "nats: the backbone is not NATS"),
             (
                 "backbone = \"nats://a\"\n[nats]\ncert_file = \"c\"",
                 "nats.cert_file",
             ),
             ("[projects.1a5]\nplatform = \"rancher\"", "projects.1a5.url"),
+            (
+                "[projects.1a5]\nplatfrom = \"rancher\"\nurl = \"http://a\"",
+                "projects.1a5: unknown field `platfrom`, and platform is missing",
+            ),
+            (
+                "[projects.1a5]\nurl = 5",
+                "projects.1a5: platform is missing: rancher",
+            ),
+            (
+                "[projects.1a5]\nplatform = \"rancher\"\nurl = 5",
+                "projects.1a5.url: platform rancher: 5 is not a text in quotes",
+            ),
+            (
+                "[projects.1a5]\nplatform = \"rancher\"\nurl = \"http://a\"\nmax_in_flight = 0",
+                "projects.1a5.max_in_flight: 0 is not a whole number from 1 on",
+            ),
+            ("projects = 5", "projects: 5 is not a section"),
             (
                 "[projects.1a5]\nplatform = \"mesos\"\nurl = \"http://a\"",
                 "mesos",
@@ -386,6 +436,11 @@ mod tests {
             (
                 "[[api_keys]]\naccess_key = \"a\"\nsecret_sha256 = \"zz\"\nrole = \"admin\"\nprojects = [\"*\"]",
                 "secret_sha256",
+            ),
+            (
+                "[[api_keys]]\naccess_key = \"a\"\nrole = \"admin\"\nprojects = [\"*\"]\n\
+                 secret_sha256 = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"",
+                "api_keys[0].secret_sha256: is that of an empty secret",
             ),
             (
                 "[[api_keys]]\naccess_key = \"a\"\nsecret_sha256 = \"zz\"\nrole = \"root\"\nprojects = [\"*\"]",

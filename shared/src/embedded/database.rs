@@ -1,10 +1,12 @@
 //! The database file: opened, checked, read from, and opened again when its disk had failed.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use redb::backends::FileBackend;
 use redb::{DatabaseError, ReadTransaction, ReadableDatabase, StorageError};
 
 use super::tables::{self, NUMBERS};
@@ -167,7 +169,8 @@ fn is_there(path: &Path) -> std::io::Result<bool> {
 }
 
 /// Makes a database under another name first: redb marks a file as its own only after the rest is on the disk, and refuses
-/// what a process left that was killed before. The folder is this process's alone.
+/// what a process left that was killed before. The folder is this process's alone, and the file its owner's: others may be
+/// let into a folder that was there before.
 fn create(builder: &redb::Builder, path: &Path) -> Result<redb::Database, DatabaseError> {
     let draft = draft_of(path);
     if let Err(error) = fs::remove_file(&draft)
@@ -175,7 +178,13 @@ fn create(builder: &redb::Builder, path: &Path) -> Result<redb::Database, Databa
     {
         return Err(error.into());
     }
-    let database = builder.create(&draft)?;
+    let file = OpenOptions::new()
+        .create_new(true)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(&draft)?;
+    let database = builder.create_with_backend(FileBackend::new(file)?)?;
     fs::rename(&draft, path)?;
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
@@ -242,7 +251,18 @@ fn known(database: &redb::Database) -> Result<Option<(u64, u64)>, redb::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    #[test]
+    fn a_new_database_is_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        Database::open(&path, Partitions::DEFAULT).unwrap().close();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 
     #[test]
     fn what_a_kill_left_of_the_first_start_is_no_hindrance() {

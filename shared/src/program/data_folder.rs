@@ -60,6 +60,18 @@ pub enum DataFolderError {
     /// Its secret cannot be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// Its secret is gone, but not what was made under it.
+    #[error(
+        "the data folder {folder} has a database but no secret, and under a new one no trigger URL that was given out would \
+         be valid: put {secret} back from a backup, or name the secret's file with --secret-file; to end all these URLs, \
+         make a new one: head -c 32 /dev/urandom >{secret}"
+    )]
+    LostSecret {
+        /// Which folder.
+        folder: PathBuf,
+        /// Where the secret was.
+        secret: PathBuf,
+    },
     /// There is no randomness.
     #[error("make the deployment's secret: {0}")]
     NoRandomness(getrandom::Error),
@@ -147,15 +159,31 @@ impl DataFolder {
         self.path.join("sandbox")
     }
 
-    /// The deployment's secret, made at the first start.
+    /// The deployment's secret, made at the first start. One that was lost is not replaced: the database comes after the
+    /// secret, also where a first start is killed, so that trigger URLs under it may have been given out.
     pub fn secret(&self) -> Result<DeploymentSecret, DataFolderError> {
         let path = self.path.join(Self::SECRET);
-        if !path.exists() {
+        if !fs::exists(&path).map_err(at("look for", &path))? {
+            if fs::metadata(self.backbone()).is_ok_and(|database| database.len() > 0) {
+                return Err(DataFolderError::LostSecret {
+                    folder: self.path.clone(),
+                    secret: path,
+                });
+            }
             let mut bytes = [0; SECRET_BYTES];
             getrandom::fill(&mut bytes).map_err(DataFolderError::NoRandomness)?;
             self.write(Self::SECRET, &bytes)?;
         }
         Ok(DeploymentSecret::read(&path)?)
+    }
+
+    /// Makes the folder at `path`, one of those in here, for its owner alone, unless it is there.
+    pub fn make(&self, path: &Path) -> Result<(), DataFolderError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(at("create the folder", path))
     }
 
     /// Writes a file that only the owner can read: all of it or, if the process dies meanwhile, nothing.
@@ -196,6 +224,48 @@ impl DataFolder {
                 file: path,
                 path: self.path.clone(),
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_made_once_and_a_lost_one_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = DataFolder::take(folder.path()).unwrap();
+        taken.secret().unwrap();
+        let secret = folder.path().join(DataFolder::SECRET);
+        let first = fs::read(&secret).unwrap();
+        taken.secret().unwrap();
+        assert_eq!(fs::read(&secret).unwrap(), first);
+
+        // A first start that was killed: what it left is no database yet.
+        fs::remove_file(&secret).unwrap();
+        fs::write(taken.backbone(), "").unwrap();
+        taken.secret().unwrap();
+
+        fs::remove_file(&secret).unwrap();
+        fs::write(taken.backbone(), "triggers").unwrap();
+        let error = taken.secret().unwrap_err();
+        assert!(matches!(error, DataFolderError::LostSecret { .. }));
+        assert!(!secret.exists());
+        fs::write(&secret, &first).unwrap();
+        taken.secret().unwrap();
+    }
+
+    #[test]
+    fn a_folder_in_it_is_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = DataFolder::take(folder.path()).unwrap();
+        for _ in 0..2 {
+            taken.make(&taken.sandbox()).unwrap();
+            let mode = fs::metadata(taken.sandbox()).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
         }
     }
 }

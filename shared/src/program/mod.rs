@@ -10,4 +10,5 @@ pub mod listener;
 pub mod log_options;
 pub mod probes;
 pub mod reach;
+pub mod secret_fingerprint;
 pub mod stop;

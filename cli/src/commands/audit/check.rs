@@ -26,7 +26,8 @@ pub fn run(options: &CheckOptions) -> Result<()> {
     }
     let kept_count = kept.len();
     let path = &options.file;
-    let checked = check(options, kept)
+    let file = File::open(path).with_context(|| format!("read {}", path.display()))?;
+    let checked = check(file, options.key, kept)
         .with_context(|| format!("{} is not as it was exported", path.display()))?;
     let count = checked.ended.number - checked.began.number;
     let mut lines = vec![format!(
@@ -62,9 +63,7 @@ fn unsigned(checked: &Checked) -> Option<String> {
     (first <= last).then(|| format!("no signed head vouches for entries {first} to {last}"))
 }
 
-fn check(options: &CheckOptions, kept: Vec<SignedHead>) -> Result<Checked> {
-    let path = &options.file;
-    let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
+fn check(file: File, key: Option<PublicKey>, kept: Vec<SignedHead>) -> Result<Checked> {
     let mut reader = BufReader::new(file);
     let mut checker = Checker::new(kept)?;
     let bar = bar(0)?;
@@ -79,7 +78,7 @@ fn check(options: &CheckOptions, kept: Vec<SignedHead>) -> Result<Checked> {
             );
         };
         if let Some(LogEntry::Signed { head }) = checker.line(text)? {
-            trust(&head, options.key)?;
+            trust(&head, key)?;
         }
         line.clear();
         lines += 1;
