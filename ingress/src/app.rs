@@ -14,6 +14,7 @@ use stormhook_shared::ports::Backbone;
 use stormhook_shared::ports::questions::{Answer, Question};
 use stormhook_shared::program::probes::Probes;
 use stormhook_shared::session_key::SessionKeys;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::DatabaseCopies;
@@ -34,6 +35,8 @@ pub(crate) struct App {
     pub(crate) metrics: IngressMetrics,
     /// Where management calls are written down.
     pub(crate) record: ManagementRecord,
+    /// The turn to change a receiver: changes at one ingress never come before each other.
+    pub(crate) turn_to_change: Semaphore,
     pub(crate) database: Option<DatabaseCopies>,
     /// Cancelled when the ingress stops: whoever waits for something is answered at once.
     pub(crate) stop: CancellationToken,

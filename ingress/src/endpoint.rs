@@ -219,15 +219,20 @@ fn notice(receiver: &Receiver, body: &[u8]) -> Result<Option<Notice>, ApiError> 
 
 /// The query without what belongs to the trigger URL, where the receiver passes it on.
 fn query(receiver: &Receiver, request: &HttpRequest) -> Option<String> {
-    if !matches!(receiver.kind, Kind::ForwardPost(_)) {
-        return None;
-    }
-    let given = form_urlencoded::parse(request.query_string().as_bytes());
-    let passed = given.filter(|(name, _)| name != "key" && name != "projectId");
-    let query = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(passed)
-        .finish();
-    (!query.is_empty()).then_some(query)
+    let is_passed_on = matches!(receiver.kind, Kind::ForwardPost(_));
+    is_passed_on
+        .then(|| without_key(request.query_string()))
+        .filter(|query| !query.is_empty())
+}
+
+/// `query` as it was written, without the pairs that belong to the trigger URL.
+fn without_key(query: &str) -> String {
+    let is_passed_on = |pair: &&str| {
+        let name = form_urlencoded::parse(pair.as_bytes()).next();
+        name.is_none_or(|(name, _)| name != "key" && name != "projectId")
+    };
+    let passed: Vec<_> = query.split('&').filter(is_passed_on).collect();
+    passed.join("&")
 }
 
 /// The answer with the trigger's outcome, if it has one in time and before this ingress stops.
@@ -262,4 +267,23 @@ async fn outcome(
             .insert_header((LOCATION, link.as_str()))
             .json(trigger_json::item(&detail.item, &link)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_passed_on_as_it_was_written() {
+        for (query, passed) in [
+            ("key=k&projectId=1a5", ""),
+            ("key=k&projectId=1a5&x=%20&y&z=", "x=%20&y&z="),
+            ("a=1+2&key=k&projectId=1a5&b=%C3%A9", "a=1+2&b=%C3%A9"),
+            ("k%65y=k&project%49d=1a5&keys=1", "keys=1"),
+            ("key=k&projectId=1a5&a&&b", "a&&b"),
+            ("key&projectId=1a5&=key", "=key"),
+        ] {
+            assert_eq!(without_key(query), passed, "{query}");
+        }
+    }
 }

@@ -57,6 +57,7 @@ use stormhook_shared::ports::Backbone;
 use stormhook_shared::program::head::answer_head;
 use stormhook_shared::program::probes::Probes;
 use stormhook_shared::session_key::SessionKeys;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -104,6 +105,8 @@ pub struct DatabaseCopies {
     pub snapshots: Snapshots,
     /// Where they are until they are sent.
     pub folder: PathBuf,
+    /// What the deployment's secret is known by: a backup without it, or with another one, has no valid trigger URL.
+    pub secret_fingerprint: String,
 }
 
 /// A running ingress.
@@ -150,6 +153,7 @@ pub fn start(options: IngressOptions) -> std::io::Result<Ingress> {
         started_at: Timestamp::now(),
         metrics: options.metrics,
         record,
+        turn_to_change: Semaphore::new(1),
         database: options.database,
         stop: stop.clone(),
         public_url,

@@ -1,7 +1,7 @@
 //! Managing receivers: the collection and each one.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -22,10 +22,10 @@ use crate::body;
 use crate::error::ApiError;
 use crate::record::record_receiver;
 
-/// How long the copy of the registry may take to show a change.
+/// How long the copy of the registry may take to show a change, and a change of a receiver to have its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often a change is tried again that somebody else's change came before.
-const TRIES: usize = 5;
+/// How often a change is tried that changes at other ingresses came before: each time, one of those was stored.
+const TRIES: usize = 40;
 
 /// `GET /v1-webhooks/receivers`
 pub(crate) async fn list(
@@ -185,7 +185,8 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Stores what `change` makes of the receiver. When somebody else's change comes first, it is made again of that.
+/// Stores what `change` makes of the receiver. When somebody else's change comes first, it is made again of that, at once:
+/// whoever came first got ahead, so that it needs no pause.
 pub(crate) async fn alter(
     asked: &Asked<'_>,
     id: &str,
@@ -197,7 +198,12 @@ pub(crate) async fn alter(
         grant,
         call,
     } = *asked;
-    let mut last = None;
+    // One after the other: only changes at other ingresses can come before.
+    let turn = app.turn_to_change.acquire();
+    let Ok(Ok(_turn)) = tokio::time::timeout(PATIENCE, turn).await else {
+        let message = "other changes of receivers take too long; nothing was changed";
+        return Err(ApiError::unavailable(message));
+    };
     for _ in 0..TRIES {
         let receiver = find(app, grant, id)?;
         let mut changed = change(&receiver)?;
@@ -209,19 +215,34 @@ pub(crate) async fn alter(
                 reached(app, revision).await?;
                 return Ok(changed);
             }
-            Err(error @ RegistryError::Conflict { .. }) => {
-                last = Some(recorded.not_done(&app.record, error).await);
-                // The copy is behind by the change that came first.
-                let next = Revision(app.directory.revision().0 + 1);
-                app.directory.reached(next, PATIENCE).await;
+            Err(error) => {
+                let error = recorded.not_done(&app.record, error).await;
+                let RegistryError::Conflict { found, .. } = error else {
+                    return Err(told(error));
+                };
+                caught_up(app, receiver.id, found).await;
             }
-            Err(error) => return Err(told(recorded.not_done(&app.record, error).await)),
         }
     }
-    Err(last.map_or_else(
-        || ApiError::unavailable("the receiver cannot be changed now"),
-        told,
-    ))
+    let message = "others changed the receiver each time just before; nothing was changed";
+    Err(ApiError::unavailable(message))
+}
+
+/// Waits until the copy of the registry has the receiver at `found` or later, or has it no more.
+async fn caught_up(app: &App, id: ReceiverId, found: u64) {
+    let since = Instant::now();
+    loop {
+        // Read before the receiver is: what changes in between is not waited for.
+        let next = Revision(app.directory.revision().0 + 1);
+        let receiver = app.directory.get(id);
+        if receiver.is_none_or(|receiver| receiver.revision >= found) {
+            return;
+        }
+        let left = PATIENCE.saturating_sub(since.elapsed());
+        if !app.directory.reached(next, left).await {
+            return;
+        }
+    }
 }
 
 /// `kind` as it is to be kept, if the platform of `project` can use it.
@@ -315,9 +336,8 @@ fn told(error: RegistryError) -> ApiError {
             ApiError::new(StatusCode::CONFLICT, "NotUnique", error.to_string()).about("name")
         }
         RegistryError::NotFound(_) => ApiError::not_found(error.to_string()),
-        RegistryError::Conflict { .. } => {
-            ApiError::new(StatusCode::CONFLICT, "Conflict", error.to_string())
-        }
+        // It can be tried again; 409 is for names, which cannot.
+        RegistryError::Conflict { .. } => ApiError::unavailable(error.to_string()),
         RegistryError::Unavailable(error) => error.into(),
     }
 }

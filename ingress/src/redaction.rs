@@ -4,13 +4,14 @@ use serde_json::Value;
 
 const MASK: &str = "***";
 
-/// `body` with everything that `pointers` name masked. A body that is not JSON has nothing that they could name.
+/// `body` with everything that `pointers` name masked. In one that is not JSON nobody can know where that stands: it is
+/// masked as a whole.
 pub(crate) fn redact(pointers: &[String], body: Vec<u8>) -> Vec<u8> {
-    if pointers.is_empty() {
+    if pointers.is_empty() || body.is_empty() {
         return body;
     }
     let Ok(mut json) = serde_json::from_slice::<Value>(&body) else {
-        return body;
+        return MASK.into();
     };
     for pointer in pointers {
         if let Some(value) = json.pointer_mut(pointer) {
@@ -31,6 +32,22 @@ mod tests {
             br#"{"a":{"b":"s","c":1}}"#.to_vec(),
         );
         assert_eq!(redacted, br#"{"a":{"b":"***","c":1}}"#);
-        assert_eq!(redact(&["/a".to_owned()], b"text".to_vec()), b"text");
+        assert_eq!(redact(&[], b"text".to_vec()), b"text");
+    }
+
+    #[test]
+    fn a_body_that_is_not_json_is_masked_as_a_whole() {
+        let deep = format!(r#"{{"a":"s","b":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+        for body in [
+            "text",
+            "a=s&b=1",
+            r#"{"a":"s""#,
+            "\u{feff}{\"a\":\"s\"}",
+            deep.as_str(),
+        ] {
+            let redacted = redact(&["/a".to_owned()], body.as_bytes().to_vec());
+            assert_eq!(redacted, b"***", "{body}");
+        }
+        assert_eq!(redact(&["/a".to_owned()], Vec::new()), b"");
     }
 }

@@ -7,8 +7,11 @@
 use serde_json::Value;
 
 use crate::domain::kind::{AddressType, PayloadFormat};
-use crate::domain::push::{Notice, Push, Tag, is_repository};
+use crate::domain::push::{Notice, Push, Tag, is_host, is_repository};
 use crate::receiver_json::{FieldError, FieldProblem};
+
+/// How many characters of a text from a body are shown.
+const MOST_SHOWN: usize = 80;
 
 /// What `body` tells in `format`. An error is the caller's mistake: something that the format needs is missing or of
 /// another type.
@@ -23,11 +26,12 @@ pub fn parse(
     })?;
     let root = Node::root(&body);
     match format {
-        PayloadFormat::Dockerhub => pushed(vec![push(
-            root.text("repository.repo_name")?,
-            &root.child("push_data.tag")?,
-            None,
-        )?]),
+        PayloadFormat::Dockerhub => {
+            let name = root.child("repository.repo_name")?;
+            let image = name.as_text()?;
+            let tag = root.child("push_data.tag")?;
+            pushed(vec![push(image, &name, &tag, None)?])
+        }
         PayloadFormat::Alicloud => alicloud(&root, address_type),
         PayloadFormat::Azure => azure(&root),
         PayloadFormat::Ghcr => ghcr(&root),
@@ -37,11 +41,9 @@ pub fn parse(
         PayloadFormat::Gitea => gitea(&root),
         PayloadFormat::Generic => {
             let digest = root.optional_text("digest")?;
-            pushed(vec![push(
-                root.text("image")?,
-                &root.child("tag")?,
-                digest,
-            )?])
+            let name = root.child("image")?;
+            let image = name.as_text()?;
+            pushed(vec![push(image, &name, &root.child("tag")?, digest)?])
         }
     }
 }
@@ -51,70 +53,83 @@ fn alicloud(root: &Node<'_>, address_type: AddressType) -> Result<Notice, FieldE
         .into_iter()
         .find(|(_, one)| *one == address_type);
     let address = address.map_or("registry", |(name, _)| name);
-    let region = root.text("repository.region")?;
-    let name = root.text("repository.repo_full_name")?;
-    let image = format!("{address}.{region}.aliyuncs.com/{name}");
-    pushed(vec![push(&image, &root.child("push_data.tag")?, None)?])
+    let region = root.child("repository.region")?;
+    let name = root.child("repository.repo_full_name")?;
+    let path = name.as_text()?;
+    let image = format!("{address}.{}.aliyuncs.com/{path}", region_in(&region)?);
+    let tag = root.child("push_data.tag")?;
+    pushed(vec![push(&image, &name, &tag, None)?])
+}
+
+/// The region that `node` names. With a dot or a slash in it, the image would come from another host.
+fn region_in<'a>(node: &Node<'a>) -> Result<&'a str, FieldError> {
+    let region = node.as_text()?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if region.is_empty() || !region.chars().all(is_plain) {
+        let kind = "a region, of letters, digits and hyphens";
+        return Err(node.cannot_be(kind, region));
+    }
+    Ok(region)
 }
 
 fn azure(root: &Node<'_>) -> Result<Notice, FieldError> {
     let action = root.text("action")?;
     if action != "push" {
-        return Ok(Notice::Other(format!("the action is {action}, not push")));
+        return Ok(other("the action", action, "push"));
     }
-    let image = format!(
-        "{}/{}",
-        root.text("request.host")?,
-        root.text("target.repository")?
-    );
+    let host = root.child("request.host")?;
+    let repository = root.child("target.repository")?;
+    let path = repository.as_text()?;
+    let image = format!("{}/{path}", host.checked_host(host.as_text()?)?);
     let digest = root.optional_text("target.digest")?;
-    pushed(vec![push(&image, &root.child("target.tag")?, digest)?])
+    let tag = root.child("target.tag")?;
+    pushed(vec![push(&image, &repository, &tag, digest)?])
 }
 
 fn ghcr(root: &Node<'_>) -> Result<Notice, FieldError> {
     let action = root.text("action")?;
     if action != "published" {
-        let message = format!("the action is {action}, not published");
-        return Ok(Notice::Other(message));
+        return Ok(other("the action", action, "published"));
     }
     let package = match root.optional("registry_package")? {
         Some(package) => package,
         None => root.child("package")?,
     };
-    let url = package.text("package_version.package_url")?;
+    let url = package.child("package_version.package_url")?;
+    let image = without_tag(url.as_text()?).to_lowercase();
     let tag = package.child("package_version.container_metadata.tag.name")?;
     if tag.as_text()?.is_empty() {
         return Ok(Notice::Other("the package has no tag".to_owned()));
     }
     let digest = package.optional_text("package_version.container_metadata.tag.digest")?;
-    let image = without_tag(url).to_lowercase();
-    pushed(vec![push(&image, &tag, digest)?])
+    pushed(vec![push(&image, &url, &tag, digest)?])
 }
 
 fn harbor(root: &Node<'_>) -> Result<Notice, FieldError> {
     let kind = root.text("type")?;
     if kind != "PUSH_ARTIFACT" {
-        let message = format!("the event is {kind}, not PUSH_ARTIFACT");
-        return Ok(Notice::Other(message));
+        return Ok(other("the event", kind, "PUSH_ARTIFACT"));
     }
     let mut pushes = Vec::new();
     for resource in root.list("event_data.resources")? {
-        let url = resource.text("resource_url")?;
+        let named = resource.child("resource_url")?;
+        let url = named.as_text()?;
         let Some(tag) = resource.tag("tag")? else {
             continue;
         };
         let digest = resource.optional_text("digest")?;
         let image = without_tag(url.split('@').next().unwrap_or(url));
-        pushes.push(push(image, &tag, digest)?);
+        pushes.push(push(image, &named, &tag, digest)?);
     }
     pushed(pushes)
 }
 
 fn quay(root: &Node<'_>) -> Result<Notice, FieldError> {
-    let image = root.text("docker_url")?;
+    let url = root.child("docker_url")?;
+    let image = url.as_text()?;
     let mut pushes = Vec::new();
     for tag in root.list("updated_tags")? {
-        pushes.push(push(image, &tag, None)?);
+        pushes.push(push(image, &url, &tag, None)?);
     }
     pushed(pushes)
 }
@@ -125,17 +140,19 @@ fn distribution(root: &Node<'_>) -> Result<Notice, FieldError> {
         if event.text("action")? != "push" {
             continue;
         }
-        let repository = event.text("target.repository")?;
+        let repository = event.child("target.repository")?;
+        let path = repository.as_text()?;
         // Layers have none.
         let Some(tag) = event.tag("target.tag")? else {
             continue;
         };
-        let host = match event.optional_text("request.host")? {
-            Some(host) => host,
-            None => host_of(event.text("target.url")?),
+        let host = match event.optional("request.host")? {
+            Some(host) => host.checked_host(host.as_text()?)?,
+            None => event.child("target.url")?.host_of_url()?,
         };
         let digest = event.optional_text("target.digest")?;
-        pushes.push(push(&format!("{host}/{repository}"), &tag, digest)?);
+        let image = format!("{host}/{path}");
+        pushes.push(push(&image, &repository, &tag, digest)?);
     }
     pushed(pushes)
 }
@@ -143,28 +160,40 @@ fn distribution(root: &Node<'_>) -> Result<Notice, FieldError> {
 fn gitea(root: &Node<'_>) -> Result<Notice, FieldError> {
     let action = root.text("action")?;
     if action != "created" {
-        return Ok(Notice::Other(format!(
-            "the action is {action}, not created"
-        )));
+        return Ok(other("the action", action, "created"));
     }
     let package = root.child("package")?;
     if let Some(kind) = package.optional_text("type")?
         && kind != "container"
     {
-        return Ok(Notice::Other(format!("the package is of type {kind}")));
+        return Ok(other("the package's type", kind, "container"));
     }
     let owner = match package.child("owner")? {
-        owner if owner.value.is_string() => owner.as_text()?,
-        owner => owner.text("login")?,
+        owner if owner.value.is_string() => owner,
+        owner => owner.child("login")?,
     };
-    let host = host_of(package.text("html_url")?);
-    let image = format!("{host}/{owner}/{}", package.text("name")?).to_lowercase();
+    let owner_name = owner.as_text()?;
+    if !is_repository(owner_name) {
+        return Err(owner.cannot_be("an owner", owner_name));
+    }
+    let host = package.child("html_url")?.host_of_url()?;
+    let name = package.child("name")?;
+    let image = format!("{host}/{owner_name}/{}", name.as_text()?).to_lowercase();
     let tag = package.child("version")?;
     // Of an image for several architectures, each one's is told of as well, by its digest.
     if is_digest(tag.as_text()?) {
         return Ok(Notice::Other("the package has no tag".to_owned()));
     }
-    pushed(vec![push(&image, &tag, None)?])
+    pushed(vec![push(&image, &name, &tag, None)?])
+}
+
+/// No push of a tag, as `what` is `found` and not `wanted`.
+fn other(what: &str, found: &str, wanted: &str) -> Notice {
+    let found: String = match found {
+        "" => "empty".to_owned(),
+        found => found.chars().take(MOST_SHOWN).collect(),
+    };
+    Notice::Other(format!("{what} is {found}, not {wanted}"))
 }
 
 fn pushed(pushes: Vec<Push>) -> Result<Notice, FieldError> {
@@ -174,16 +203,16 @@ fn pushed(pushes: Vec<Push>) -> Result<Notice, FieldError> {
     Ok(Notice::Pushed(pushes))
 }
 
-fn push(image: &str, tag: &Node<'_>, digest: Option<&str>) -> Result<Push, FieldError> {
+/// A push of `image`, whose path stands in `named`.
+fn push(
+    image: &str,
+    named: &Node<'_>,
+    tag: &Node<'_>,
+    digest: Option<&str>,
+) -> Result<Push, FieldError> {
     let name = tag.as_text()?.to_owned();
     if !is_repository(image) {
-        let shown: String = image.chars().take(80).collect();
-        let message = format!("{shown:?} does not name a repository");
-        return Err(FieldError::new(
-            FieldProblem::InvalidFormat,
-            "image",
-            message,
-        ));
+        return Err(named.cannot_be("a repository", image));
     }
     let tag = Tag::try_from(name).map_err(|error| {
         FieldError::new(FieldProblem::InvalidFormat, &tag.path, error.to_string())
@@ -206,11 +235,6 @@ fn without_tag(url: &str) -> &str {
 /// Whether a digest stands where others have a tag.
 fn is_digest(tag: &str) -> bool {
     tag.starts_with("sha256:")
-}
-
-fn host_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or(rest)
 }
 
 /// A place in the body.
@@ -287,6 +311,29 @@ impl<'a> Node<'a> {
                 path: format!("{}.{number}", node.path),
             })
             .collect())
+    }
+
+    /// The host in the address that stands here.
+    fn host_of_url(&self) -> Result<&'a str, FieldError> {
+        let url = self.as_text()?;
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        self.checked_host(rest.split('/').next().unwrap_or(rest))
+    }
+
+    /// `host`, which stands here, if it can be a registry's.
+    fn checked_host<'b>(&self, host: &'b str) -> Result<&'b str, FieldError> {
+        if is_host(host) {
+            return Ok(host);
+        }
+        Err(self.cannot_be("a registry's host", host))
+    }
+
+    /// What makes up `text` stands here, and that names no `kind`.
+    fn cannot_be(&self, kind: &str, text: &str) -> FieldError {
+        let path = &self.path;
+        let shown: String = text.chars().take(MOST_SHOWN).collect();
+        let message = format!("{path} in the body does not name {kind}: {shown:?}");
+        FieldError::new(FieldProblem::InvalidFormat, path, message)
     }
 
     fn is_no(&self, kind: &str) -> FieldError {

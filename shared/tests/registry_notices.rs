@@ -395,3 +395,63 @@ fn a_tag_outside_the_rule_and_an_image_that_is_none_are_told() {
         assert!(generic.read(&body).is_err(), "{body}");
     }
 }
+
+/// Where each registry's repository stands, and of what else its image is made.
+#[test]
+fn an_image_that_cannot_be_is_told_by_its_field() {
+    for (name, pointer) in [
+        ("dockerhub", "/repository/repo_name"),
+        ("alicloud", "/repository/repo_full_name"),
+        ("azure", "/target/repository"),
+        ("ghcr_package", "/package/package_version/package_url"),
+        ("harbor", "/event_data/resources/0/resource_url"),
+        ("quay", "/docker_url"),
+        ("distribution", "/events/0/target/repository"),
+        ("gitlab", "/events/0/target/repository"),
+        ("gitea", "/package/name"),
+        ("generic", "/image"),
+    ] {
+        let one = Recorded::named(name);
+        for wrong in ["", "a b", "r.example.org/a//b", "r.example.org/../b", "a/."] {
+            let body = one.with(pointer, json!(wrong));
+            one.refuses(&body, FieldProblem::InvalidFormat, &dotted(pointer));
+        }
+    }
+    for (name, pointer, wrong) in [
+        ("alicloud", "/repository/region", "x.example.org/a"),
+        ("alicloud", "/repository/region", "cn_beijing"),
+        ("alicloud", "/repository/region", ""),
+        ("azure", "/request/host", "r.example.org/a"),
+        ("azure", "/request/host", ".."),
+        ("distribution", "/events/0/request/host", ""),
+        ("distribution", "/events/0/request/host", "a b"),
+        ("gitlab", "/events/0/request/host", "r.example.org:x"),
+        ("gitea", "/package/html_url", "https:///a"),
+        ("gitea", "/package/owner/login", ".."),
+    ] {
+        let one = Recorded::named(name);
+        let body = one.with(pointer, json!(wrong));
+        one.refuses(&body, FieldProblem::InvalidFormat, &dotted(pointer));
+    }
+}
+
+/// GitHub and Gitea write names as people do, and store them in small letters.
+#[test]
+fn capital_letters_are_taken_where_the_registry_means_small_ones() {
+    for (name, pointer, capital) in [
+        ("gitea", "/package/name", "Web"),
+        ("gitea", "/package/owner/login", "Example"),
+    ] {
+        let one = Recorded::named(name);
+        let notice = one.read(&one.with(pointer, json!(capital)));
+        assert_eq!(notice, Ok(Notice::Pushed(vec![one.push()])), "{name}");
+    }
+}
+
+#[test]
+fn an_empty_action_is_told_as_such() {
+    let azure = Recorded::named("azure");
+    let notice = azure.read(&azure.with("/action", json!("")));
+    let expected = "the action is empty, not push".to_owned();
+    assert_eq!(notice, Ok(Notice::Other(expected)));
+}

@@ -93,9 +93,12 @@ async fn a_resolved_alert_changes_nothing_unless_the_receiver_wants_it() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path()).await;
     let usual = up.scaling("usual", "1s6", "up", (1, 9), json!({})).await;
+    // The version and the status alone make a notification.
+    let bare = json!({"version": "4", "status": "resolved"});
     let steps = [
         (firing(), "scaled", "scaled api from 2 to 3"),
         (resolved(), "alertResolved", "the alert is resolved"),
+        (bare, "alertResolved", "the alert is resolved"),
     ];
     expect(&up, &usual, &steps).await;
     assert_eq!(up.scale("1s6").await, 3, "it is untouched");

@@ -59,6 +59,13 @@ async fn receivers_that_cannot_be_are_refused_with_their_field() {
             "InvalidOption",
             "cooldownSecond",
         ),
+        (
+            json!({"/redact": ["/status"]}),
+            400,
+            "InvalidOption",
+            "redact",
+        ),
+        (json!({"/redact": ["/a~2"]}), 400, "InvalidFormat", "redact"),
         (json!({"/name": "taken"}), 409, "NotUnique", "name"),
         (
             json!({"/scaleServiceConfig/serviceId": "1s999"}),

@@ -17,7 +17,7 @@ async fn a_request_arrives_with_body_content_type_and_query() {
     let up = Up::start(folder.path()).await;
     let hook = up.create(&receiver("1a5", "api")).await;
     let with_query = Hook {
-        path: format!("{}&branch=main&dry=1", hook.path),
+        path: format!("{}&branch=main%20line&dry&sum=1+1", hook.path),
         ..hook.clone()
     };
     let headers = [("prefer", "wait=60"), ("content-type", "text/x-build")];
@@ -30,7 +30,52 @@ async fn a_request_arrives_with_body_content_type_and_query() {
     assert_eq!(calls[0]["path"], "/r/projects/1a5/api:8080/build/start");
     assert_eq!(calls[0]["body"], "build it");
     assert_eq!(calls[0]["contentType"], "text/x-build");
-    assert_eq!(calls[0]["query"], "branch=main&dry=1");
+    assert_eq!(calls[0]["query"], "branch=main%20line&dry&sum=1+1");
+    up.stop().await;
+}
+
+/// What cannot be found in a body to be masked is not kept, and not passed on either.
+#[tokio::test]
+async fn a_body_that_cannot_be_masked_in_part_is_masked_as_a_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let mut masking = receiver("1a5", "api");
+    masking["redact"] = json!(["/token"]);
+    let hook = up.create(&masking).await;
+    for (body, kept) in [
+        (r#"{"token":"secret"}"#, r#"{"token":"***"}"#),
+        ("token=secret&a=1", "***"),
+        (r#"{"token":"secret""#, "***"),
+    ] {
+        let passed = up.outcome(&hook, body).await;
+        assert_eq!(passed["outcome"]["code"], "forwarded", "{passed}");
+        let path = format!("triggers/{}", passed["id"].as_str().unwrap());
+        let (_, detail) = up.api(Method::GET, &path, None).await;
+        assert_eq!(detail["body"], kept, "{detail}");
+        let calls = up.calls().await;
+        assert_eq!(calls[calls.len() - 1]["body"], kept, "{calls:?}");
+    }
+    up.stop().await;
+}
+
+#[tokio::test]
+async fn where_requests_go_cannot_be_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let hook = up.create(&receiver("1a5", "api")).await;
+    let path = format!("receivers/{}", hook.receiver);
+    for (field, value) in [
+        ("projectId", "1a6"),
+        ("serviceName", "web"),
+        ("port", "8081"),
+    ] {
+        let mut config = json!({});
+        config[field] = json!(value);
+        let change = json!({"forwardPostConfig": config});
+        let (status, error) = up.api(Method::PUT, &path, Some(&change)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{field}: {error}");
+        assert_eq!(error["fieldName"], field, "{error}");
+    }
     up.stop().await;
 }
 

@@ -1,5 +1,7 @@
 //! What programs rely on that were made for Rancher 1.x: its shapes, its schemas, and the trigger URLs that it gave out.
 
+use std::time::{Duration, Instant};
+
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use stormhook_tests::up::{Hook, Up, run};
@@ -113,6 +115,44 @@ async fn every_kind_keeps_its_configuration() {
         assert_eq!(status, StatusCode::BAD_REQUEST, "{driver}: {error}");
         assert_eq!(error["fieldName"], target);
     }
+    up.stop().await;
+}
+
+/// Many clients change what they read: none of them has to wait for what comes before, or to ask again.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_one_receiver_at_once_are_all_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let hook = up.scaling("up", "1s6", "up", (1, 9), json!({})).await;
+    let path = format!("receivers/{}", hook.receiver);
+    let changing = (0..12).map(|number| {
+        let (up, path) = (&up, &path);
+        async move {
+            match number % 3 {
+                0 => {
+                    let change = json!({"cooldownSeconds": number});
+                    up.api(Method::PUT, path, Some(&change)).await
+                }
+                1 => {
+                    let disable = format!("{path}?action=disable");
+                    up.api(Method::POST, &disable, None).await
+                }
+                _ => {
+                    let rotate = format!("{path}?action=rotate");
+                    up.api(Method::POST, &rotate, None).await
+                }
+            }
+        }
+    });
+    let begun = Instant::now();
+    for (status, answer) in futures::future::join_all(changing).await {
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+    let taken = begun.elapsed();
+    assert!(taken < Duration::from_secs(4), "{taken:?}");
+    let (_, changed) = up.api(Method::GET, &path, None).await;
+    assert_eq!(changed["revision"], 13, "{changed}");
+    assert_eq!(changed["state"], "inactive", "{changed}");
     up.stop().await;
 }
 

@@ -26,19 +26,24 @@ impl Notification {
 
     /// The notification that `body` is, if it is one.
     pub fn in_body(body: &Value) -> Option<Self> {
-        if body.get("version")?.as_str()? != "4" || !body.get("alerts")?.is_array() {
+        if body.get("version")?.as_str()? != "4" {
             return None;
         }
-        let status = body.get("status")?.as_str()?;
+        let is_resolved = match body.get("status")?.as_str()? {
+            "firing" => false,
+            "resolved" => true,
+            _ => return None,
+        };
         Some(Self {
-            is_resolved: status == "resolved",
+            is_resolved,
             is_repeat: reason(body).to_ascii_lowercase().contains("repeat"),
         })
     }
 }
 
 /// The idempotency key that identifies a notification whichever Alertmanager sent it: receiver, groupKey, the
-/// sorted (fingerprint, status, startsAt) of its alerts, and the reason. None if `body` is no notification.
+/// sorted (fingerprint, status, startsAt) of its alerts, and the reason. None if `body` is no notification, or does not
+/// list its alerts: what would be left does not tell one from the next.
 pub fn dedupe_key(body: &Value) -> Option<String> {
     Notification::in_body(body)?;
     let text = |value: &Value, field: &str| {
@@ -89,12 +94,25 @@ mod tests {
     }
 
     #[test]
-    fn only_version_4_with_alerts_is_a_notification() {
-        assert!(Notification::in_body(&notification(&json!([]))).is_some());
+    fn only_version_4_that_fires_or_is_resolved_is_a_notification() {
+        for (status, is_resolved) in [("firing", false), ("resolved", true)] {
+            let expected = Some(Notification {
+                is_resolved,
+                is_repeat: false,
+            });
+            let bare = json!({"version": "4", "status": status});
+            assert_eq!(Notification::in_body(&bare), expected, "{bare}");
+            assert_eq!(dedupe_key(&bare), None, "{bare}");
+            let mut usual = notification(&json!([]));
+            usual["status"] = json!(status);
+            assert_eq!(Notification::in_body(&usual), expected, "{usual}");
+        }
         for other in [
             json!({}),
             json!({"version": 4, "status": "firing", "alerts": []}),
-            json!({"version": "4", "status": "firing"}),
+            json!({"version": "5", "status": "firing", "alerts": []}),
+            json!({"version": "4", "alerts": []}),
+            json!({"version": "4", "status": "open", "alerts": []}),
         ] {
             assert_eq!(Notification::in_body(&other), None, "{other}");
         }

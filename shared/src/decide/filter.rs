@@ -1,23 +1,24 @@
 //! The `filter` option: conditions on a trigger's JSON body.
 
-use globset::GlobBuilder;
+use glob::{Pattern, PatternError};
 use serde_json::Value;
 
 use crate::domain::receiver::{Condition, Test};
 
 /// A pattern that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{pattern:?} is no valid pattern: {reason}")]
+#[error("{pattern:?} is no valid pattern: {source}")]
 pub struct InvalidGlob {
     pattern: String,
-    reason: String,
+    source: PatternError,
 }
 
 /// Checks a `glob` pattern when a receiver is created.
 pub fn check_glob(pattern: &str) -> Result<(), InvalidGlob> {
-    matcher(pattern).map(|_| ()).map_err(|error| InvalidGlob {
+    let checked = Pattern::new(pattern);
+    checked.map(|_| ()).map_err(|source| InvalidGlob {
         pattern: pattern.to_owned(),
-        reason: error.kind().to_string(),
+        source,
     })
 }
 
@@ -44,7 +45,7 @@ pub(super) fn mismatch(conditions: &[Condition], body: &[u8]) -> Option<String> 
             ),
             Test::Glob(pattern) => (
                 found.as_str().is_some_and(|text| {
-                    matcher(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(text))
+                    Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(text))
                 }),
                 format!("a text like {pattern:?}"),
             ),
@@ -67,11 +68,6 @@ fn are_equal(found: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// `*` matches any text, "/" included: tags and names are no paths.
-fn matcher(pattern: &str) -> Result<globset::Glob, globset::Error> {
-    GlobBuilder::new(pattern).literal_separator(false).build()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,7 +79,7 @@ mod tests {
 
     #[test]
     fn conditions_compare_whole_values() {
-        let body = br#"{"a": {"b": "v1.2"}, "n": 3}"#;
+        let body = r#"{"a": {"b": "v1.2"}, "n": 3, "e": "é", "null": null}"#.as_bytes();
         for (test, matches) in [
             (json!({"pointer": "/a/b", "equals": "v1.2"}), true),
             (json!({"pointer": "/a/b", "equals": "v1"}), false),
@@ -94,7 +90,12 @@ mod tests {
             (json!({"pointer": "/n", "in": [1, 3]}), true),
             (json!({"pointer": "/a/b", "glob": "v1.*"}), true),
             (json!({"pointer": "/a/b", "glob": "v2*"}), false),
+            (json!({"pointer": "/e", "glob": "?"}), true),
             (json!({"pointer": "/n", "glob": "*"}), false),
+            (json!({"pointer": "/null", "equals": null}), true),
+            (json!({"pointer": "/null", "in": [null]}), true),
+            (json!({"pointer": "/n", "equals": null}), false),
+            (json!({"pointer": "/missing", "equals": null}), false),
             (json!({"pointer": "/missing", "glob": "*"}), false),
         ] {
             let why = mismatch(&[condition(&test)], body);
@@ -102,12 +103,5 @@ mod tests {
         }
         assert!(mismatch(&[condition(&json!({"pointer": "", "equals": {}}))], b"text").is_some());
         assert_eq!(mismatch(&[], b"text"), None);
-    }
-
-    #[test]
-    fn a_pattern_that_cannot_be_used_is_named() {
-        let error = check_glob("v[").unwrap_err().to_string();
-        assert!(error.contains("v["), "{error}");
-        assert!(check_glob("v*").is_ok());
     }
 }

@@ -16,8 +16,7 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use filter::InvalidGlob;
-pub use filter::check_glob;
+pub use filter::{InvalidGlob, check_glob};
 pub use fold::{Batch, Waiting, fold};
 pub use resume::{Progress, progress};
 

@@ -78,16 +78,26 @@ impl fmt::Display for Push {
     }
 }
 
-/// Whether `text` can name a repository, with or without a registry's host.
+/// Whether `text` can name a repository, with or without a registry's host, in whichever case.
 pub fn is_repository(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    let is_part = |part: &str| !part.is_empty() && part.chars().all(plain);
     let (host, path) = text.split_once('/').unwrap_or(("h", text));
-    let (name, port) = host.split_once(':').unwrap_or((host, "1"));
-    text.len() <= 255
-        && is_part(name)
-        && port.parse::<u16>().is_ok()
-        && path.split('/').all(is_part)
+    text.len() <= 255 && is_host(host) && path.split('/').all(is_part)
+}
+
+/// Whether `text` can name a registry's host, with or without a port.
+pub fn is_host(text: &str) -> bool {
+    let (name, port) = text.split_once(':').unwrap_or((text, "1"));
+    is_part(name) && port.parse::<u16>().is_ok()
+}
+
+fn is_part(part: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    !matches!(part, "" | "." | "..") && part.chars().all(plain)
+}
+
+/// Whether what stands before the first slash is a registry's host, and not the beginning of a path.
+fn is_registry(start: &str) -> bool {
+    start.contains(['.', ':']) || start.eq_ignore_ascii_case("localhost")
 }
 
 /// The repository of an image as a container names it: without tag and digest.
@@ -115,7 +125,7 @@ pub fn is_same_repository(one: &str, other: &str) -> bool {
 fn normalized(repository: &str) -> String {
     let lower = repository.to_ascii_lowercase();
     let (host, path) = match lower.split_once('/') {
-        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
+        Some((host, path)) if is_registry(host) => (host, path),
         _ => ("docker.io", lower.as_str()),
     };
     let host = if matches!(host, "index.docker.io" | "registry-1.docker.io") {
@@ -184,6 +194,11 @@ mod tests {
             "a@b",
             "a:latest",
             "https://a/b",
+            ".",
+            "a/./b",
+            "a/..",
+            "../a",
+            "..:5000/a",
         ] {
             assert!(!is_repository(bad), "{bad}");
         }

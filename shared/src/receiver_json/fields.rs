@@ -76,6 +76,11 @@ impl Fields {
         self.left.remove(field).filter(|value| !value.is_null())
     }
 
+    /// Takes a field as it is: null is a value.
+    pub(super) fn take_value(&mut self, field: &str) -> Option<Value> {
+        self.left.remove(field)
+    }
+
     /// Passes over a field that is for reading only.
     pub(super) fn ignore(&mut self, field: &str) {
         self.left.remove(field);
@@ -110,7 +115,9 @@ impl Fields {
             return Err(FieldError::new(FieldProblem::InvalidFormat, field, message));
         }
         if length < least {
-            let message = format!("{field} needs {least} characters or more, but has {length}");
+            let plural = if least == 1 { "" } else { "s" };
+            let message =
+                format!("{field} needs {least} character{plural} or more, but has {length}");
             return Err(FieldError::new(
                 FieldProblem::MinLimitExceeded,
                 field,

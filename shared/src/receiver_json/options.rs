@@ -15,6 +15,14 @@ const MOST_CONDITIONS: usize = 20;
 const LEAST_SIGN_SECRET: usize = 16;
 const LONGEST_SIGN_SECRET: usize = 500;
 const LONGEST_DEADLINE_SECONDS: u64 = 86_400;
+/// What of a notification decides under the rules for alerts.
+const ALERT_FIELDS: [&str; 5] = [
+    "/version",
+    "/status",
+    "/alerts",
+    "/notification_reason",
+    "/notificationReason",
+];
 
 /// Takes the options out of a receiver's fields. `sign`: the secret that is kept where none is given anew.
 pub(super) fn parse(
@@ -63,22 +71,34 @@ pub(super) fn parse(
             .number("deadlineSeconds", 1, LONGEST_DEADLINE_SECONDS)?
             .map_or(default.deadline, Duration::from_secs),
     };
+    check_redact(&options, driver)?;
+    Ok(options)
+}
+
+/// Nothing may be masked that decides: a decision looks at the body as it was stored.
+fn check_redact(options: &Options, driver: Driver) -> Result<(), FieldError> {
+    let refused = |message: String| FieldError::new(FieldProblem::InvalidOption, "redact", message);
     let hidden = options.filter.iter().find(|condition| {
         let overlap = |masked: &String| {
             is_within(masked, &condition.pointer) || is_within(&condition.pointer, masked)
         };
         options.redact.iter().any(overlap)
     });
-    match hidden {
-        None => Ok(options),
-        Some(condition) => Err(FieldError::new(
-            FieldProblem::InvalidOption,
-            "redact",
-            format!(
-                "redact masks {}, which the filter has to see",
-                condition.pointer
-            ),
-        )),
+    if let Some(Condition { pointer, .. }) = hidden {
+        let message = format!("redact masks {pointer}, which the filter has to see");
+        return Err(refused(message));
+    }
+    // Whether an alert fires means nothing to the other kinds, but that it is repeated may.
+    if !driver.is_scaling() && options.on_repeat == OnRepeat::Trigger {
+        return Ok(());
+    }
+    let is_masked = |field: &str| options.redact.iter().any(|one| is_within(field, one));
+    match ALERT_FIELDS.into_iter().find(|field| is_masked(field)) {
+        None => Ok(()),
+        Some(field) => {
+            let message = format!("redact masks {field}, which the rules for alerts have to see");
+            Err(refused(message))
+        }
     }
 }
 
@@ -96,16 +116,14 @@ fn condition(value: Value) -> Result<Condition, FieldError> {
             .require("pointer")
             .map_err(|error| invalid(error.message))?,
     )?;
-    let tests = [
-        fields.take("equals"),
-        fields.take("in"),
-        fields.take("glob"),
-    ];
+    // Null is something to be equal to. Beside another test it counts as absent.
+    let equals = fields.take_value("equals");
+    let tests = (equals, fields.take("in"), fields.take("glob"));
     fields.end().map_err(|error| invalid(error.message))?;
     let test = match tests {
-        [Some(value), None, None] => Test::Equals(value),
-        [None, Some(Value::Array(values)), None] => Test::In(values),
-        [None, None, Some(Value::String(pattern))] => {
+        (Some(value), None, None) => Test::Equals(value),
+        (None | Some(Value::Null), Some(Value::Array(values)), None) => Test::In(values),
+        (None | Some(Value::Null), None, Some(Value::String(pattern))) => {
             check_glob(&pattern).map_err(|error| invalid(error.to_string()))?;
             Test::Glob(pattern)
         }
@@ -167,16 +185,23 @@ fn list(fields: &mut Fields, field: &str) -> Result<Vec<Value>, FieldError> {
 /// A JSON pointer (RFC 6901).
 fn pointer(field: &str, value: &Value) -> Result<String, FieldError> {
     match value.as_str() {
-        Some(text) if text.is_empty() || text.starts_with('/') => Ok(text.to_owned()),
+        Some(text) if is_pointer(text) => Ok(text.to_owned()),
         _ => Err(FieldError::new(
             FieldProblem::InvalidFormat,
             field,
             format!(
-                "{field} needs JSON pointers like /alerts/0/status, but has {}",
+                "{field} needs JSON pointers (RFC 6901) like /alerts/0/status, but has {}",
                 shown(value)
             ),
         )),
     }
+}
+
+/// Nothing, or names with a slash before each, in which `~` stands in `~0` and `~1` alone.
+fn is_pointer(text: &str) -> bool {
+    let mut behind_tildes = text.split('~').skip(1);
+    (text.is_empty() || text.starts_with('/'))
+        && behind_tildes.all(|rest| rest.starts_with(['0', '1']))
 }
 
 /// Whether `inner` points to `outer` or into it.

@@ -102,10 +102,10 @@ pub fn check_target(receiver: &Receiver, kind: &Kind) -> Result<(), FieldError> 
     if kind.driver() != receiver.kind.driver() {
         return Err(unchangeable("driver"));
     }
-    if !has_same_target(kind, &receiver.kind) {
-        return Err(unchangeable(receiver.kind.target_field()));
+    match other_target(&receiver.kind, kind) {
+        None => Ok(()),
+        Some(field) => Err(unchangeable(field)),
     }
-    Ok(())
 }
 
 fn unchangeable(field: &str) -> FieldError {
@@ -114,13 +114,23 @@ fn unchangeable(field: &str) -> FieldError {
     FieldError::new(FieldProblem::InvalidOption, field, message)
 }
 
-/// Whether both act on the same things, so that their triggers belong to one group.
-fn has_same_target(one: &Kind, other: &Kind) -> bool {
-    match (one.target(), other.target()) {
+/// The field by which both act on other things; none if their triggers belong to one group.
+fn other_target(one: &Kind, other: &Kind) -> Option<&'static str> {
+    if let (Kind::ForwardPost(one), Kind::ForwardPost(other)) = (one, other) {
+        let fields = [
+            ("projectId", one.project_id == other.project_id),
+            ("serviceName", one.service_name == other.service_name),
+            ("port", one.port == other.port),
+        ];
+        let differing = fields.into_iter().find(|(_, is_same)| !is_same);
+        return differing.map(|(field, _)| field);
+    }
+    let is_same = match (one.target(), other.target()) {
         (Target::Hosts(one), Target::Hosts(other))
         | (Target::Services(one), Target::Services(other)) => one.is_same(&other),
         (one, other) => one == other,
-    }
+    };
+    (!is_same).then(|| one.target_field())
 }
 
 fn parse_with(body: Value, sign: Option<SignSecret>) -> Result<Definition, FieldError> {
@@ -190,6 +200,7 @@ fn merge(target: &mut Value, patch: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::receiver::Test;
     use serde_json::json;
 
     fn complete() -> Value {
@@ -274,6 +285,15 @@ mod tests {
             ),
             ("", "sign", json!({"secret": "short"}), MinLimitExceeded),
             ("", "redact", json!(["a"]), InvalidFormat),
+            ("", "redact", json!(["/a~2"]), InvalidFormat),
+            ("", "redact", json!(["/a~"]), InvalidFormat),
+            ("", "redact", json!(["/a~~0"]), InvalidFormat),
+            (
+                "",
+                "filter",
+                json!([{"pointer": "/a~2", "equals": 1}]),
+                InvalidFormat,
+            ),
         ] {
             let error = parse(with(pointer, field, value.clone())).unwrap_err();
             assert_eq!(
@@ -289,5 +309,72 @@ mod tests {
         let mut body = with("", "redact", json!(["/secret"]));
         body["filter"] = json!([{"pointer": "/secret/part", "equals": 1}]);
         assert_eq!(parse(body).unwrap_err().field, "redact");
+    }
+
+    #[test]
+    fn the_rules_for_alerts_must_see_what_they_look_at() {
+        for field in [
+            "",
+            "/version",
+            "/status",
+            "/alerts",
+            "/notification_reason",
+            "/notificationReason",
+        ] {
+            let error = parse(with("", "redact", json!([field]))).unwrap_err();
+            assert_eq!(error.field, "redact", "{field}");
+            assert!(error.message.contains("rules for alerts"), "{error}");
+        }
+        let harmless = json!(["/alerts/0/labels", "/statuses", "/a~0b~1c"]);
+        assert!(parse(with("", "redact", harmless)).is_ok());
+
+        // Only repeats mean something to the other kinds, where they are ignored.
+        let mut forward = json!({
+            "name": "pass-on", "driver": "forwardPost", "redact": ["/status"],
+            "forwardPostConfig": {"projectId": "1a5", "serviceName": "api", "port": 80},
+        });
+        assert!(parse(forward.clone()).is_ok());
+        forward["onRepeat"] = json!("ignore");
+        assert_eq!(parse(forward).unwrap_err().field, "redact");
+    }
+
+    #[test]
+    fn a_filter_can_ask_for_null() {
+        let test = |condition: Value| {
+            let filter = json!([condition]);
+            let definition = parse(with("", "filter", filter)).unwrap();
+            definition.options.filter[0].test.clone()
+        };
+        let null = test(json!({"pointer": "/a", "equals": null}));
+        assert_eq!(null, Test::Equals(Value::Null));
+        let one_of = test(json!({"pointer": "/a", "equals": null, "in": [null]}));
+        assert_eq!(one_of, Test::In(vec![Value::Null]));
+        let like = test(json!({"pointer": "/a", "equals": null, "glob": "*"}));
+        assert_eq!(like, Test::Glob("*".to_owned()));
+        let neither = with("", "filter", json!([{"pointer": "/a", "in": null}]));
+        assert_eq!(parse(neither).unwrap_err().field, "filter");
+    }
+
+    #[test]
+    fn a_field_that_leads_to_another_target_is_named() {
+        let forward = |field: &str, value: Value| {
+            let mut body = json!({
+                "name": "pass-on", "driver": "forwardPost",
+                "forwardPostConfig": {"projectId": "1a5", "serviceName": "api", "port": 80},
+            });
+            body["forwardPostConfig"][field] = value;
+            parse(body).unwrap().kind
+        };
+        let kind = forward("path", json!("/"));
+        let elsewhere = forward("path", json!("/x"));
+        assert_eq!(other_target(&kind, &elsewhere), None);
+        for (field, value) in [
+            ("projectId", json!("1a6")),
+            ("serviceName", json!("web")),
+            ("port", json!("81")),
+        ] {
+            let other = forward(field, value);
+            assert_eq!(other_target(&kind, &other), Some(field));
+        }
     }
 }
