@@ -109,6 +109,36 @@ async fn receivers_triggers_and_history_from_the_shell() {
 }
 
 #[tokio::test]
+async fn what_a_receiver_does_otherwise_than_most_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    up.scaling("plain", "1s5", "up", (1, 9), json!({})).await;
+    let options = json!({
+        "onLimit": "clamp", "groupCooldownSeconds": 60, "deadlineSeconds": 30,
+        "sign": {"secret": "a secret of some length"}, "filter": [{"pointer": "/a", "equals": 1}],
+    });
+    up.scaling("special", "1s5", "up", (1, 9), options).await;
+    let words = |told: &str| -> Vec<String> {
+        let words = told.lines().map(|line| line.split_whitespace().next());
+        words.flatten().map(str::to_owned).collect()
+    };
+    let (_, plain, _) = run(folder.path(), &["receivers", "show", "plain"]).await;
+    let usual = ["name", "id", "state", "does", "url", "deadlineSeconds"];
+    assert_eq!(words(&plain), usual, "{plain}");
+    let (_, special, _) = run(folder.path(), &["receivers", "show", "special"]).await;
+    let more = [
+        "groupCooldownSeconds",
+        "onLimit",
+        "filter",
+        "sign",
+        "deadlineSeconds",
+    ];
+    assert_eq!(words(&special), [&usual[..5], &more].concat(), "{special}");
+    assert!(!special.contains("some length"), "{special}");
+    up.stop().await;
+}
+
+#[tokio::test]
 async fn no_caller_speaks_to_the_terminal_of_who_asks() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start(folder.path()).await;

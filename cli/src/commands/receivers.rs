@@ -132,17 +132,40 @@ fn show(receiver: &Value, format: Format) -> Result<()> {
         ("does", in_words(receiver)),
         ("url", text(&receiver["url"])),
     ];
-    if receiver["cooldownSeconds"]
-        .as_u64()
-        .is_some_and(|seconds| seconds > 0)
-    {
-        lines.push(("cooldown", format!("{} s", receiver["cooldownSeconds"])));
-    }
+    let options = options(receiver);
+    lines.extend(options.iter().map(|(name, value)| (*name, value.clone())));
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
     let lines: Vec<_> = lines
         .iter()
-        .map(|(name, value)| format!("{name:<9}{}", on_one_line(value)))
+        .map(|(name, value)| format!("{name:<width$}{}", on_one_line(value)))
         .collect();
     print(&lines.join("\n"))
+}
+
+/// The options by which it acts otherwise than most, as the API calls them; and how long it tries.
+fn options(receiver: &Value) -> Vec<(&'static str, String)> {
+    let usual = [
+        ("disabledUntil", Value::Null),
+        ("cooldownSeconds", json!(0)),
+        ("groupCooldownSeconds", json!(0)),
+        ("onLimit", json!("reject")),
+        ("onResolved", json!("skip")),
+        ("onRepeat", json!("trigger")),
+        ("dedupe", json!("none")),
+        ("filter", json!([])),
+        ("sign", Value::Null),
+        ("redact", json!([])),
+        ("deadlineSeconds", Value::Null),
+        ("imported", json!(false)),
+    ];
+    usual
+        .into_iter()
+        .filter(|(field, usual)| receiver[*field] != *usual && !receiver[*field].is_null())
+        .map(|(field, _)| match field {
+            "sign" => (field, "requests have to be signed".to_owned()),
+            _ => (field, text(&receiver[field])),
+        })
+        .collect()
 }
 
 /// What a receiver does, in a few words.
@@ -165,7 +188,11 @@ pub fn in_words(receiver: &Value) -> String {
         Some("serviceUpgrade") => {
             let config = config("serviceUpgrade");
             let labels = labels_in_words(&config["serviceSelector"]);
-            format!("upgrade services {labels} to tag {}", text(&config["tag"]))
+            let image = config["image"].as_str().unwrap_or("any image");
+            format!(
+                "upgrade services {labels} to {image}:{}",
+                text(&config["tag"])
+            )
         }
         Some("forwardPost") => {
             let config = config("forwardPost");

@@ -258,7 +258,9 @@ impl Connection {
         url: Url,
         body: Option<&Value>,
     ) -> Result<Value, answer::Failure> {
-        let what = format!("{method} {}", url.path());
+        let action = url.query_pairs().find(|(name, _)| name == "action");
+        let action = action.map_or_else(String::new, |(_, action)| format!("?action={action}"));
+        let what = format!("{method} {}{action}", url.path());
         let is_change = method != Method::GET;
         // Cattle answers with a web page to whoever accepts anything.
         let mut request = self
