@@ -220,7 +220,9 @@ pub(crate) async fn alter(
                 let RegistryError::Conflict { found, .. } = error else {
                     return Err(told(error));
                 };
-                caught_up(app, receiver.id, found).await;
+                if !caught_up(app, receiver.id, found).await {
+                    break;
+                }
             }
         }
     }
@@ -228,19 +230,19 @@ pub(crate) async fn alter(
     Err(ApiError::unavailable(message))
 }
 
-/// Waits until the copy of the registry has the receiver at `found` or later, or has it no more.
-async fn caught_up(app: &App, id: ReceiverId, found: u64) {
+/// Waits until the copy of the registry has the receiver at `found` or later, or has it no more. False: that takes too long.
+async fn caught_up(app: &App, id: ReceiverId, found: u64) -> bool {
     let since = Instant::now();
     loop {
         // Read before the receiver is: what changes in between is not waited for.
         let next = Revision(app.directory.revision().0 + 1);
         let receiver = app.directory.get(id);
         if receiver.is_none_or(|receiver| receiver.revision >= found) {
-            return;
+            return true;
         }
         let left = PATIENCE.saturating_sub(since.elapsed());
         if !app.directory.reached(next, left).await {
-            return;
+            return false;
         }
     }
 }

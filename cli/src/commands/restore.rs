@@ -137,7 +137,9 @@ fn import(export: impl Read, folder: &DataFolder, manifest: &Manifest) -> Result
 }
 
 fn beside(target: &Path) -> PathBuf {
-    let mut name = target.as_os_str().to_owned();
+    // Without a slash at its end, behind which it would be within the folder.
+    let target: PathBuf = target.components().collect();
+    let mut name = target.into_os_string();
     name.push(".restoring");
     name.into()
 }

@@ -1,25 +1,43 @@
 //! The `filter` option: conditions on a trigger's JSON body.
 
-use glob::{Pattern, PatternError};
+use glob::Pattern;
 use serde_json::Value;
 
 use crate::domain::receiver::{Condition, Test};
 
 /// A pattern that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{pattern:?} is no valid pattern: {source}")]
+#[error("{pattern:?} is no valid pattern: {reason}")]
 pub struct InvalidGlob {
     pattern: String,
-    source: PatternError,
+    reason: String,
 }
+
+/// The longest pattern, and the most `*` in it, so that no text takes long.
+const LONGEST_GLOB: usize = 500;
+const MOST_STARS: usize = 20;
 
 /// Checks a `glob` pattern when a receiver is created.
 pub fn check_glob(pattern: &str) -> Result<(), InvalidGlob> {
-    let checked = Pattern::new(pattern);
-    checked.map(|_| ()).map_err(|source| InvalidGlob {
-        pattern: pattern.to_owned(),
-        source,
+    glob(pattern).map(|_| ()).map_err(|reason| InvalidGlob {
+        pattern: pattern.chars().take(80).collect(),
+        reason,
     })
+}
+
+/// Patterns that other matchers read in another way are refused, as they would silently match something else.
+fn glob(pattern: &str) -> Result<Pattern, String> {
+    if pattern.len() > LONGEST_GLOB || pattern.matches('*').count() > MOST_STARS {
+        return Err(format!(
+            "it may have {LONGEST_GLOB} bytes and {MOST_STARS} times * at most"
+        ));
+    }
+    if pattern.contains(['{', '}', '\\']) || pattern.contains("[^") {
+        return Err(
+            "it may not have {, }, \\ or [^; alternatives are for \"in\", and others than some are [!…]".to_owned(),
+        );
+    }
+    Pattern::new(pattern).map_err(|error| error.to_string())
 }
 
 /// The sentence that says which condition `body` does not meet; `None` if it meets all.
@@ -43,12 +61,21 @@ pub(super) fn mismatch(conditions: &[Condition], body: &[u8]) -> Option<String> 
                 values.iter().any(|value| are_equal(found, value)),
                 format!("one of {}", Value::from(values.clone())),
             ),
-            Test::Glob(pattern) => (
-                found.as_str().is_some_and(|text| {
-                    Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(text))
-                }),
-                format!("a text like {pattern:?}"),
-            ),
+            Test::Glob(pattern) => {
+                let glob = match glob(pattern) {
+                    Ok(glob) => glob,
+                    // It was stored by a version that could use it.
+                    Err(reason) => {
+                        return Some(format!(
+                            "the filter's pattern {pattern:?} cannot be used: {reason}"
+                        ));
+                    }
+                };
+                (
+                    found.as_str().is_some_and(|text| glob.matches(text)),
+                    format!("a text like {pattern:?}"),
+                )
+            }
         };
         (!is_met).then(|| {
             let found: String = found.to_string().chars().take(100).collect();
@@ -103,5 +130,21 @@ mod tests {
         }
         assert!(mismatch(&[condition(&json!({"pointer": "", "equals": {}}))], b"text").is_some());
         assert_eq!(mismatch(&[], b"text"), None);
+    }
+
+    #[test]
+    fn a_pattern_that_would_match_something_else_or_take_long_is_refused() {
+        let long = "a".repeat(LONGEST_GLOB + 1);
+        let stars = "*a".repeat(MOST_STARS + 1);
+        for pattern in ["v[", "a**b", "{v1,v2}", "a\\*", "[^a]", &long, &stars] {
+            let error = check_glob(pattern).unwrap_err().to_string();
+            assert!(error.contains("is no valid pattern"), "{error}");
+            let stored = condition(&json!({"pointer": "/a", "glob": pattern}));
+            let why = mismatch(&[stored], br#"{"a": "b"}"#).unwrap();
+            assert!(why.contains("cannot be used"), "{why}");
+        }
+        for pattern in ["v1.*", "[!a-c]?", &"*a".repeat(MOST_STARS)] {
+            assert!(check_glob(pattern).is_ok(), "{pattern}");
+        }
     }
 }

@@ -158,11 +158,6 @@ impl Notes {
         self.begun.insert(what.into(), Instant::now());
     }
 
-    /// Notes that `what` was not begun after all.
-    pub fn forget(&mut self, what: &str) {
-        self.begun.remove(what);
-    }
-
     /// Whether `what` was begun in this process.
     pub fn has_begun(&self, what: &str) -> bool {
         self.begun.contains_key(what)

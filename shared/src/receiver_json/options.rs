@@ -16,10 +16,9 @@ const LEAST_SIGN_SECRET: usize = 16;
 const LONGEST_SIGN_SECRET: usize = 500;
 const LONGEST_DEADLINE_SECONDS: u64 = 86_400;
 /// What of a notification decides under the rules for alerts.
-const ALERT_FIELDS: [&str; 5] = [
+const ALERT_FIELDS: [&str; 4] = [
     "/version",
     "/status",
-    "/alerts",
     "/notification_reason",
     "/notificationReason",
 ];

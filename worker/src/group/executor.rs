@@ -43,6 +43,8 @@ pub(crate) struct Executor {
     group: Option<Group>,
     /// What was called for the batch since its last record.
     calls: Calls,
+    /// What kept the last plan of the batch from being performed.
+    hindrance: Option<String>,
     /// The room in memory that the batch takes.
     held: Vec<Hold>,
 }
@@ -94,6 +96,7 @@ impl Executor {
             stop,
             group: None,
             calls: Calls::default(),
+            hindrance: None,
             held: Vec::new(),
         }
     }
@@ -109,6 +112,7 @@ impl Executor {
             };
             let mut since = Timestamp::now();
             self.calls = Calls::default();
+            self.hindrance = None;
             while !batch.is_empty() {
                 let advanced = match self.advance(&mut batch, since).await {
                     Ok(Advance::Settled) => {
@@ -395,9 +399,13 @@ impl Executor {
             return self.settle(decided, now).await;
         };
         let deadline = first.deadline(since);
+        let concerned = batch.get(..decided.drafts.len()).unwrap_or(batch);
         if now >= deadline {
-            let told = "the platform could be read only after it";
-            return self.give_up(told, batch, since).await;
+            let told = self.hindrance.take();
+            let told = told
+                .as_deref()
+                .unwrap_or("the platform could be read only after it");
+            return self.give_up(told, concerned, since).await;
         }
         let plan = Plan {
             action,
@@ -416,8 +424,9 @@ impl Executor {
             .is_some_and(|group| group.state.settled < first.sequence());
         if is_left && Timestamp::now() >= deadline {
             let reason = hindrance.unwrap_or_else(|| "it could not be performed".to_owned());
-            return self.give_up(&reason, batch, since).await;
+            return self.give_up(&reason, concerned, since).await;
         }
+        self.hindrance = hindrance;
         Ok(Advance::Settled)
     }
 

@@ -156,6 +156,13 @@ impl Kubernetes {
             Err(Failure::Conflict(what)) => Ok(Step::Underway { what }),
             Err(failure) => {
                 let error = failure.of_change();
+                if let PlatformError::Transient {
+                    is_untouched: false,
+                    ..
+                } = error
+                {
+                    notes.begin(SET);
+                }
                 if let PlatformError::Refused { .. } = error {
                     // Read again: the marks were set after the list was read.
                     let machines = self.machines(&pool).await?;

@@ -66,7 +66,8 @@ pub(super) async fn step(
     } else {
         None
     };
-    let is_untouched = notes.calls() == 0 && !notes.is_resumed;
+    let is_asked = |new: &NewHost| notes.has_begun(&asked(new));
+    let is_untouched = !notes.is_resumed && !create.iter().any(is_asked);
     if is_untouched && let Some(reason) = overtaken(&all, create, notes) {
         return Ok(Step::Overtaken { reason });
     }
@@ -168,11 +169,19 @@ async fn add(
         }
         permitted => permitted?,
     }
-    notes.begin(&asked);
-    match connection
-        .create("hosts", &host::clone_of(base, name))
-        .await
-    {
+    let was_asked = notes.has_begun(&asked);
+    let clone = host::clone_of(base, name);
+    let created = connection.create("hosts", &clone).await;
+    let may_be_there = match &created {
+        Ok(_) => true,
+        Err(PlatformError::Transient { is_untouched, .. }) => !is_untouched,
+        Err(_) => false,
+    };
+    if may_be_there || was_asked {
+        // From now on: an answer that is lost may have been waited for.
+        notes.begin(&asked);
+    }
+    match created {
         Ok(created) => {
             if let Some(id) = created["id"].as_str() {
                 notes.made.insert(name.clone(), id.to_owned());
@@ -183,19 +192,7 @@ async fn add(
             notes.refused.insert(name.clone(), message.clone());
             Ok(Addition::Failed(format!("{name}: {message}")))
         }
-        Err(error) => {
-            let is_untouched = matches!(
-                error,
-                PlatformError::Transient {
-                    is_untouched: true,
-                    ..
-                }
-            );
-            if is_untouched {
-                notes.forget(&asked);
-            }
-            Err(error)
-        }
+        Err(error) => Err(error),
     }
 }
 
