@@ -57,7 +57,7 @@ async fn a_fleet_goes_through_everything_and_its_records_fit() {
     for caller in callers {
         caller.await.unwrap();
     }
-    let found = conclude(&scene, &url).await;
+    let found = conclude(&scene, &cluster).await;
     drop(cluster);
     found.unwrap();
     std::fs::remove_dir_all(folder).unwrap();
@@ -286,7 +286,7 @@ async fn others_take_over(fleet: &Fleet, frozen: usize) {
 }
 
 /// Lets everything come to rest, and checks that it fits together.
-async fn conclude(scene: &Scene, url: &str) -> Result<(), String> {
+async fn conclude(scene: &Scene, cluster: &NatsCluster) -> Result<(), String> {
     let mut fleet = scene.fleet.write().await;
     let up = fleet.ingress();
     // A late write of a frozen worker is seen by the next batch at the latest.
@@ -303,7 +303,12 @@ async fn conclude(scene: &Scene, url: &str) -> Result<(), String> {
         .await;
     }
     up.settled().await;
-    let nats = Nats::connect(&NatsOptions::at(url), &Arc::default()).await;
+    // A server that was away may be behind, and tell what was there before.
+    cluster
+        .level(&["STORMHOOK_TRIGGERS", "STORMHOOK_LEDGER"])
+        .await;
+    let url = cluster.url();
+    let nats = Nats::connect(&NatsOptions::at(&url), &Arc::default()).await;
     let nats = nats.map_err(|error| error.to_string())?;
     let mut evidence = Evidence::gather(&nats.backbone()).await;
     nats.close().await;

@@ -134,17 +134,45 @@ impl NatsCluster {
         true
     }
 
+    /// Returns once all servers have all that `streams` hold: any of them may answer who reads.
+    ///
+    /// # Panics
+    /// When they do not come to that.
+    pub async fn level(&self, streams: &[&str]) {
+        wait::until("all servers to have everything", || async {
+            let jetstream = self.jetstream().await?;
+            for stream in streams {
+                let found = jetstream.get_stream(*stream).await;
+                let found = found.map_err(|error| error.to_string())?;
+                let cluster = found.cached_info().cluster.clone().unwrap_or_default();
+                let is_level = cluster.replicas.len() + 1 == self.nodes.len()
+                    && cluster.replicas.iter().all(|one| {
+                        one.current && !one.offline && one.lag.is_none_or(|lag| lag == 0)
+                    });
+                if !is_level {
+                    return Err(format!("{stream}: {:?}", cluster.replicas));
+                }
+            }
+            Ok(())
+        })
+        .await;
+    }
+
     /// Returns once JetStream has a leader that answers.
     async fn wait_for_a_leader(&self) {
         wait::until("the cluster to have a leader", || async {
-            let first = format!("{}:{}", self.nodes[0].host, self.nodes[0].port);
-            let client = async_nats::connect(first).await;
-            let client = client.map_err(|error| error.to_string())?;
-            let jetstream = async_nats::jetstream::new(client);
-            let account = jetstream.query_account().await;
+            let account = self.jetstream().await?.query_account().await;
             account.map(|_| ()).map_err(|error| error.to_string())
         })
         .await;
+    }
+
+    /// JetStream by way of the first server, which is never cut off.
+    async fn jetstream(&self) -> Result<async_nats::jetstream::Context, String> {
+        let first = format!("{}:{}", self.nodes[0].host, self.nodes[0].port);
+        let client = async_nats::connect(first).await;
+        let client = client.map_err(|error| error.to_string())?;
+        Ok(async_nats::jetstream::new(client))
     }
 }
 
