@@ -34,6 +34,32 @@ async fn a_request_arrives_with_body_content_type_and_query() {
     up.stop().await;
 }
 
+/// Requests of a group are passed on one after the other. Each is tried, however long those before it took.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_waited_for_others_beyond_its_deadline_is_passed_on() {
+    const REQUESTS: usize = 5;
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    up.tweak("knobs", &json!({"slowServices": {"api": 600}}))
+        .await;
+    let mut hasty = receiver("1a5", "api");
+    hasty["deadlineSeconds"] = json!(1);
+    let hook = up.create(&hasty).await;
+    for _ in 0..REQUESTS {
+        up.fire(&hook).await.unwrap();
+    }
+    up.settled().await;
+    let history = up.history("").await;
+    for passed in &history {
+        assert_eq!(passed["outcome"]["code"], "forwarded", "{passed}");
+    }
+    assert_eq!(
+        (history.len(), up.calls().await.len()),
+        (REQUESTS, REQUESTS)
+    );
+    up.stop().await;
+}
+
 /// What cannot be found in a body to be masked is not kept, and not passed on either.
 #[tokio::test]
 async fn a_body_that_cannot_be_masked_in_part_is_masked_as_a_whole() {

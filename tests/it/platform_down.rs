@@ -87,6 +87,49 @@ async fn a_platform_that_wants_to_be_left_alone_for_ages_does_not_outlast_the_de
     up.stop().await;
 }
 
+/// While the platform is away, its receivers can be managed, and that counts for what waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_the_platform_is_decided_by_its_receiver_as_it_is_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let change = json!({"filter": [{"pointer": "/go", "equals": true}]});
+    for (name, method, action, body, code) in [
+        (
+            "disabled",
+            Method::POST,
+            "?action=disable",
+            None,
+            "receiverDisabled",
+        ),
+        ("deleted", Method::DELETE, "", None, "receiverDeleted"),
+        ("changed", Method::PUT, "", Some(&change), "filtered"),
+    ] {
+        let hook = up.scaling(name, "1s5", "up", (1, 9), json!({})).await;
+        up.tweak("knobs", &json!({"outage": true})).await;
+        let (_, fired) = up.post(&hook, "", &[]).await;
+        let fired = format!("triggers/{}", fired["id"].as_str().unwrap());
+        wait::until("the trigger to wait for the platform", || async {
+            let (_, trigger) = up.api(Method::GET, &fired, None).await;
+            let waits_for = trigger["waiting"]["waitsFor"].as_str().unwrap_or_default();
+            if waits_for.contains("platform") {
+                Ok(())
+            } else {
+                Err(trigger.to_string())
+            }
+        })
+        .await;
+        let path = format!("receivers/{}{action}", hook.receiver);
+        let (status, answer) = up.api(method, &path, body).await;
+        assert!(status.is_success(), "{answer}");
+        up.tweak("knobs", &json!({"outage": false})).await;
+        up.settled().await;
+        let newest = up.history("").await.remove(0);
+        assert_eq!(newest["outcome"]["code"], code, "{newest}");
+    }
+    assert_eq!(up.scale("1s5").await, 1);
+    up.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_changes_is_decided_from() {
     let folder = tempfile::tempdir().unwrap();

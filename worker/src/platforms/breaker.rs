@@ -150,6 +150,20 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_was_not_made_says_nothing_of_the_platform() {
+        let now = Instant::now();
+        let mut breaker = Breaker::closed();
+        for _ in 0..FAILURES_TO_OPEN {
+            breaker.failed(now, None);
+        }
+        let later = now + LONGEST_REST;
+        assert_eq!(breaker.admit(later, CALL), Ok(()));
+        breaker.not_called();
+        assert!(breaker.is_open());
+        assert_eq!(breaker.admit(later, CALL), Ok(()), "another one is tried");
+    }
+
+    #[test]
     fn a_platform_that_asks_for_ages_is_tried_again_in_minutes() {
         let now = Instant::now();
         let mut breaker = Breaker::closed();

@@ -244,6 +244,29 @@ mod tests {
         failure("PATCH /x", code, &HeaderMap::new(), Some(&status)).of_change()
     }
 
+    /// The API server keeps requests back in plain text; a service may answer 429, too, and has then had its say.
+    #[tokio::test]
+    async fn a_request_that_is_kept_back_is_no_answer_of_the_service() {
+        for (body, is_kept_back) in [
+            ("Too many requests, please try again later.\n", true),
+            ("not so fast", false),
+        ] {
+            let answer = Response::builder()
+                .status(429)
+                .body(Body::from(body.as_bytes().to_vec()))
+                .unwrap();
+            let error = forwarded("POST /x", answer).await.unwrap_err();
+            let is_passing = matches!(
+                error,
+                PlatformError::Transient {
+                    is_untouched: true,
+                    ..
+                }
+            );
+            assert_eq!(is_passing, is_kept_back, "{error:?}");
+        }
+    }
+
     #[test]
     fn each_answer_means_what_the_api_conventions_say() {
         for (code, is_untouched, is_down) in [
