@@ -7,10 +7,10 @@ mod nats;
 mod project;
 mod public_url;
 mod rancher;
-mod report;
 mod retention;
 mod secret;
 mod swarm;
+mod toml_errors;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -258,7 +258,7 @@ fn one_line(text: &str, error: &toml::de::Error) -> String {
     let line = error
         .span()
         .map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-    let (key, what) = report::in_words(error);
+    let (key, what) = toml_errors::in_words(error);
     let place = line.map(|line| format!("line {line}"));
     let parts = [place, key, Some(what)].into_iter().flatten();
     parts.collect::<Vec<_>>().join(": ")

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::kubernetes::{KubernetesConfiguration, KubernetesFile};
 use super::rancher::{RancherConfiguration, RancherFile};
 use super::swarm::{SwarmConfiguration, SwarmFile};
-use super::{Border, ConfigurationError, report};
+use super::{Border, ConfigurationError, toml_errors};
 
 /// How many calls to a platform run at the same time, unless the file says otherwise.
 const DEFAULT_MAX_IN_FLIGHT: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not zero");
@@ -97,7 +97,7 @@ impl Keys<'_> {
         };
         let read = value.try_into().map(Some);
         read.map_err(|error: toml::de::Error| {
-            let (_, what) = report::in_words(&error);
+            let (_, what) = toml_errors::in_words(&error);
             self.border.invalid(&format!("{}.{name}", self.key), what)
         })
     }
@@ -105,7 +105,7 @@ impl Keys<'_> {
     /// The rest as `T`, which takes exactly the keys of `platform`.
     fn read<T: DeserializeOwned>(self, platform: &str) -> Result<T, ConfigurationError> {
         self.keys.try_into().map_err(|error: toml::de::Error| {
-            let (name, what) = report::in_words(&error);
+            let (name, what) = toml_errors::in_words(&error);
             let key = match name {
                 Some(name) => format!("{}.{name}", self.key),
                 None => self.key.to_owned(),

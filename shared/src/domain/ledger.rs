@@ -307,7 +307,7 @@ pub struct Draft {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Performance {
-    /// What went wrong, if anything did.
+    /// What it came to instead of what was planned, if it did: mostly what went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Verdict>,
     /// How often the platform was asked to perform it.
@@ -506,7 +506,7 @@ impl Performance {
         }
     }
 
-    /// The end of a plan that failed.
+    /// The end of a plan that failed, or came to something else.
     pub fn failed(code: Code, message: String, attempts: u32, at: Timestamp) -> Self {
         Self {
             failure: Some(Verdict::new(code, message)),

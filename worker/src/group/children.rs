@@ -34,7 +34,7 @@ impl Performer<'_> {
         let Some((parent, receiver)) =
             parent.and_then(|parent| Some((parent, parent.receiver.as_ref()?)))
         else {
-            return Ok(End::Failed {
+            return Ok(End::Otherwise {
                 code: Code::Uncertain,
                 message: "the plan has no trigger".to_owned(),
                 attempts: 0,
@@ -53,7 +53,7 @@ impl Performer<'_> {
         let attempts = 1;
         Ok(match summary(push, &verdicts) {
             None => End::Done { attempts },
-            Some(Verdict { code, message, .. }) => End::Failed {
+            Some(Verdict { code, message, .. }) => End::Otherwise {
                 code,
                 message,
                 attempts,

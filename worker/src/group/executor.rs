@@ -435,7 +435,7 @@ impl Executor {
         let platform = self.context.platform(&self.key);
         let (end, calls) = match &platform {
             None => {
-                let end = End::Failed {
+                let end = End::Otherwise {
                     code: Code::Uncertain,
                     message: format!(
                         "{}, but its project has no platform connection any more",
@@ -465,7 +465,7 @@ impl Executor {
                 plan,
                 performance: Performance::done(attempts, at).with_calls(calls),
             },
-            End::Failed {
+            End::Otherwise {
                 code,
                 message,
                 attempts,

@@ -42,8 +42,8 @@ pub(super) struct Performer<'a> {
 pub(super) enum End {
     /// Its goal is there.
     Done { attempts: u32 },
-    /// It failed for good, or came to something else than was planned.
-    Failed {
+    /// It came to something else than was planned, for good: mostly it failed.
+    Otherwise {
         code: Code,
         message: String,
         attempts: u32,
@@ -95,7 +95,7 @@ impl Performer<'_> {
                 path,
             } => {
                 if !is_own {
-                    return Ok(End::Failed {
+                    return Ok(End::Otherwise {
                         code: Code::Uncertain,
                         message: format!(
                             "{}, but the worker stopped meanwhile: nobody can know whether it arrived",
@@ -245,7 +245,7 @@ impl Performer<'_> {
                     continue;
                 }
                 Err(PlatformError::Refused { message }) => {
-                    return Ok(End::Failed {
+                    return Ok(End::Otherwise {
                         code: Code::TargetRefused,
                         message,
                         attempts,
@@ -312,7 +312,7 @@ impl Performer<'_> {
 
 /// The end of a plan that did not come to its goal in time.
 pub(super) fn late(plan: &Plan, what: &str, attempts: u32) -> End {
-    End::Failed {
+    End::Otherwise {
         code: Code::DeadlineExceeded,
         message: format!("{}, but gave up at the deadline: {what}", plan.action),
         attempts,
@@ -353,7 +353,7 @@ impl Tries {
                 "the action may have been done, and what is there cannot be read: {message}"
             ));
         }
-        End::Failed {
+        End::Otherwise {
             code: Code::PlatformRefused,
             message,
             attempts: self.attempts,
@@ -370,7 +370,7 @@ impl Tries {
     }
 
     fn uncertain(&self, message: String) -> End {
-        End::Failed {
+        End::Otherwise {
             code: Code::Uncertain,
             message,
             attempts: self.attempts,

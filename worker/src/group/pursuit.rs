@@ -56,7 +56,7 @@ impl Performer<'_> {
                 }
                 Err(PlatformError::Refused { message }) => {
                     let is_unseen = notes.is_resumed && notes.calls() == 0;
-                    return Ok(End::Failed {
+                    return Ok(End::Otherwise {
                         code: if is_unseen {
                             Code::Uncertain
                         } else {
@@ -116,7 +116,7 @@ impl Performer<'_> {
         let is_due = notes.calls() == 0 && !notes.has_begun(RESUMED);
         if is_due && let Some(reason) = self.changed_since(plan, notes.is_resumed).await? {
             return Ok(Progressing::Ended(if notes.is_resumed {
-                End::Failed {
+                End::Otherwise {
                     code: Code::Uncertain,
                     message: format!(
                         "{reason}: somebody changed the group meanwhile, and nobody can know what was done before that"
@@ -138,7 +138,7 @@ impl Performer<'_> {
             Step::Overtaken { reason } => Progressing::Ended(End::NotPerformed {
                 reason: format!("{}, but {reason}", plan.action),
             }),
-            Step::Failed { code, message } => Progressing::Ended(End::Failed {
+            Step::Failed { code, message } => Progressing::Ended(End::Otherwise {
                 code,
                 message,
                 attempts,
